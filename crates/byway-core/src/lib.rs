@@ -1,0 +1,16 @@
+//! Nouns and rules: what a request is, where it goes, over which path, what an attempt showed,
+//! who is to blame, and what happens next.
+//!
+//! Invariant: no I/O, no clock, no randomness, no unordered iteration. The same input gives the
+//! same output, text included.
+
+pub mod cause;
+pub mod choose;
+pub mod classify;
+pub mod destination;
+pub mod evidence;
+pub mod failover;
+pub mod id;
+pub mod route;
+pub mod secret;
+pub mod settings;
