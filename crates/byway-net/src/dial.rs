@@ -1,0 +1,363 @@
+//! From a target and a path to a stream that can carry the request, or to the reason why not.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use byway_core::cause::Cause;
+use byway_core::destination::{HostKind, Network, host_kind};
+use byway_core::route::Scheme;
+use byway_core::settings::{Deadlines, PathKind, ProxyHop, Resolve};
+use tokio::time::{Instant, timeout_at};
+
+use crate::race::{Race, Rule, Won, is_host_name, not_a_name, not_an_address};
+use crate::resolver::{DnsFailure, Resolver, is_localhost};
+use crate::stream::Stream;
+use crate::tls::TlsClient;
+use crate::{http_proxy, socks5};
+
+/// Where a connection is to lead.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its scheme; CONNECT for anything else counts as `https`.
+    pub scheme: Scheme,
+    /// A name, or an address in any notation, without brackets.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+}
+
+/// Everything [`dial`] needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Dial<'a> {
+    /// The way out.
+    pub path: &'a PathKind,
+    /// Where to.
+    pub target: Target<'a>,
+    /// Non-public networks that the destination may be on.
+    pub allow: &'a [Network],
+    /// TLS to the destination; `None` for plain bytes or a tunnel that others encrypt.
+    pub tls: Option<&'a TlsClient>,
+    /// Whether the stream must be a tunnel: a proxy is then asked to CONNECT even for plain http.
+    pub tunnel: bool,
+    /// How long it may take: `connect` up to and including a proxy's handshake, then `tls`.
+    pub deadlines: &'a Deadlines,
+    /// The value of `Byway-Hops` towards a proxy that is another Byway.
+    pub hops: &'a str,
+    /// Where this gateway itself listens.
+    pub own: &'a [SocketAddr],
+}
+
+/// A stream that leads to the target.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The stream.
+    pub stream: Stream,
+    /// The other end of the TCP connection: the destination or a proxy.
+    pub peer: SocketAddr,
+    /// Our end of it.
+    pub local: SocketAddr,
+    /// Whether requests must be sent in absolute-form, with `Proxy-Authorization` if there is one.
+    pub absolute_form: bool,
+    /// How long each part took.
+    pub timing: Timing,
+}
+
+/// How long each part of dialling took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timing {
+    /// Until the first address was known.
+    pub dns: Duration,
+    /// From there to the connection, with a proxy's handshake.
+    pub connect: Duration,
+    /// The TLS handshake.
+    pub tls: Duration,
+}
+
+/// Why there is no stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialFailure {
+    /// What happened.
+    pub cause: Cause,
+    /// What exactly, for people: which address said what. Never a secret.
+    pub detail: String,
+    /// The address that it is about, if one was reached for.
+    pub peer: Option<SocketAddr>,
+}
+
+impl DialFailure {
+    pub(crate) fn new(cause: Cause, detail: impl Into<String>) -> Self {
+        Self { cause, detail: detail.into(), peer: None }
+    }
+
+    pub(crate) fn at(cause: Cause, detail: impl Into<String>, peer: SocketAddr) -> Self {
+        Self { cause, detail: detail.into(), peer: Some(peer) }
+    }
+}
+
+impl fmt::Display for DialFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for DialFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// What was opened before any TLS.
+struct Opened {
+    won: Won,
+    absolute_form: bool,
+}
+
+/// Opens a stream to the target over the path.
+///
+/// Cancel safe: nothing is spawned, so dropping the future closes whatever it had opened and
+/// leaves nothing behind but cached names.
+///
+/// # Errors
+/// [`DialFailure`]; the cause alone decides whose fault it is.
+pub async fn dial(resolver: &Resolver, dial: &Dial<'_>) -> Result<Dialled, DialFailure> {
+    let started = clock();
+    let deadline = started + dial.deadlines.connect;
+    let Opened { won, absolute_form } = match dial.path {
+        PathKind::Direct => direct(resolver, dial, None, deadline).await?,
+        PathKind::SourceIp(ip) => direct(resolver, dial, Some(*ip), deadline).await?,
+        PathKind::HttpProxy(hop) => through_http_proxy(resolver, dial, hop, deadline).await?,
+        PathKind::Socks5(hop) => through_socks5(resolver, dial, hop, deadline).await?,
+    };
+    let connected = clock();
+    let Won { tcp, peer, resolved } = won;
+    let local = tcp.local_addr().map_err(|err| {
+        DialFailure::at(Cause::ConnectReset, format!("lost the connection to {peer}: {err}"), peer)
+    })?;
+    let stream = match dial.tls {
+        None => Stream::Tcp(tcp),
+        Some(tls) => {
+            let limit = dial.deadlines.tls;
+            Stream::Tls(tls.handshake(tcp, dial.target.host, peer, limit).await?)
+        }
+    };
+    let timing = Timing {
+        dns: resolved.saturating_duration_since(started),
+        connect: connected.saturating_duration_since(resolved),
+        tls: clock().saturating_duration_since(connected),
+    };
+    Ok(Dialled { stream, peer, local, absolute_form, timing })
+}
+
+async fn direct(
+    resolver: &Resolver,
+    dial: &Dial<'_>,
+    source: Option<IpAddr>,
+    deadline: Instant,
+) -> Result<Opened, DialFailure> {
+    let race = Race {
+        resolver,
+        host: dial.target.host,
+        port: dial.target.port,
+        rule: Rule::Destination(dial.allow),
+        own: dial.own,
+        source,
+        deadline,
+    };
+    Ok(Opened { won: race.run().await?, absolute_form: false })
+}
+
+async fn through_http_proxy(
+    resolver: &Resolver,
+    dial: &Dial<'_>,
+    hop: &ProxyHop,
+    deadline: Instant,
+) -> Result<Opened, DialFailure> {
+    let names = destinations(resolver, dial, hop, deadline).await?;
+    // Absolute-form names a host that the proxy resolves again: what was checked here could not be
+    // pinned, so `resolve = "here"` tunnels plain http as well.
+    let is_plain = dial.target.scheme == Scheme::Http && dial.tls.is_none() && !dial.tunnel;
+    if is_plain && hop.resolve == Resolve::There {
+        let won = reach(resolver, dial, hop, deadline).await?;
+        return Ok(Opened { won, absolute_form: true });
+    }
+    let mut failure = None;
+    for name in names {
+        let mut won = reach(resolver, dial, hop, deadline).await?;
+        let hops = hop.is_byway.then_some(dial.hops);
+        let request = http_proxy::connect_head(&name.authority(), hop, hops);
+        let handshake = http_proxy::connect(&mut won.tcp, &request);
+        match timeout_at(deadline, handshake).await {
+            Ok(Ok(())) => return Ok(Opened { won, absolute_form: false }),
+            Ok(Err(refusal)) => failure = Some(refusal.into_dial_failure(hop, &name, won.peer)),
+            Err(_) => return Err(hop_too_late(hop, &name, won.peer)),
+        }
+        if !failure.as_ref().is_some_and(|f| another_address_may_work(f.cause)) {
+            break;
+        }
+    }
+    Err(failure.unwrap_or_else(|| not_a_name(dial.target.host)))
+}
+
+async fn through_socks5(
+    resolver: &Resolver,
+    dial: &Dial<'_>,
+    hop: &ProxyHop,
+    deadline: Instant,
+) -> Result<Opened, DialFailure> {
+    let names = destinations(resolver, dial, hop, deadline).await?;
+    let mut failure = None;
+    for name in names {
+        let mut won = reach(resolver, dial, hop, deadline).await?;
+        let credentials = hop.credentials.as_ref();
+        let refused = match timeout_at(deadline, socks5::greet(&mut won.tcp, credentials)).await {
+            Ok(Ok(())) => match timeout_at(deadline, socks5::connect(&mut won.tcp, &name)).await {
+                Ok(Ok(())) => return Ok(Opened { won, absolute_form: false }),
+                Ok(Err(refusal)) => refusal,
+                Err(_) => return Err(hop_too_late(hop, &name, won.peer)),
+            },
+            Ok(Err(refusal)) => refusal,
+            Err(_) => {
+                let detail = format!("the SOCKS5 server {} did not greet us in time", at(hop));
+                return Err(DialFailure::at(Cause::PathDown, detail, won.peer));
+            }
+        };
+        let is_last = !another_address_may_work(refused.cause);
+        failure = Some(refused.into_dial_failure(hop, &name, won.peer));
+        if is_last {
+            break;
+        }
+    }
+    Err(failure.unwrap_or_else(|| not_a_name(dial.target.host)))
+}
+
+/// What a proxy is told: a checked address, or a name that it resolves itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    Address(SocketAddr),
+    Name(String, u16),
+}
+
+impl Told {
+    /// Host and port as in a request target.
+    pub(crate) fn authority(&self) -> String {
+        match self {
+            Self::Address(addr) => addr.to_string(),
+            Self::Name(host, port) => format!("{host}:{port}"),
+        }
+    }
+}
+
+/// A proxy is asked for at most this many addresses of one destination.
+const N_TOLD_MAX: usize = 3;
+
+/// Checks the destination as far as it can be checked from here.
+///
+/// IPv4 comes first: a proxy without IPv6 is more common than one without IPv4.
+async fn destinations(
+    resolver: &Resolver,
+    dial: &Dial<'_>,
+    hop: &ProxyHop,
+    deadline: Instant,
+) -> Result<Vec<Told>, DialFailure> {
+    let Target { host, port, .. } = dial.target;
+    let bare = host.strip_suffix('.').unwrap_or(host);
+    let found = match host_kind(bare) {
+        HostKind::NotAnAddress => return Err(not_an_address(host)),
+        HostKind::Name if !is_host_name(bare) => return Err(not_a_name(host)),
+        HostKind::Address(ip) => vec![ip],
+        // The proxy's own loopback is as forbidden as ours.
+        HostKind::Name if hop.resolve == Resolve::There && !is_localhost(bare) => {
+            return Ok(vec![Told::Name(host.to_owned(), port)]);
+        }
+        HostKind::Name => timeout_at(deadline, resolver.lookup_both(host))
+            .await
+            .unwrap_or(Err(DnsFailure::Timeout))
+            .map_err(|failure| failure.into_dial_failure(host))?,
+    };
+    let rule = Rule::Destination(dial.allow);
+    let mut refusal = None;
+    let mut told = Vec::new();
+    for addr in found.into_iter().map(|ip| SocketAddr::new(ip, port)) {
+        match rule.check(host, addr, dial.own) {
+            Ok(()) => told.push(Told::Address(addr)),
+            Err(no) => refusal = refusal.or(Some(no)),
+        }
+    }
+    told.truncate(N_TOLD_MAX);
+    if told.is_empty() { Err(refusal.unwrap_or_else(|| not_a_name(host))) } else { Ok(told) }
+}
+
+/// Connects to the proxy itself; whatever goes wrong here is our way out's fault.
+async fn reach(
+    resolver: &Resolver,
+    dial: &Dial<'_>,
+    hop: &ProxyHop,
+    deadline: Instant,
+) -> Result<Won, DialFailure> {
+    let race = Race {
+        resolver,
+        host: &hop.host,
+        port: hop.port,
+        rule: Rule::Endpoint,
+        own: dial.own,
+        source: None,
+        deadline,
+    };
+    race.run().await.map_err(|mut failure| {
+        if !matches!(failure.cause, Cause::FilesExhausted | Cause::PortsExhausted | Cause::Loop) {
+            failure.cause = Cause::PathDown;
+        }
+        failure.detail = format!("the proxy {}: {}", at(hop), failure.detail);
+        failure
+    })
+}
+
+fn another_address_may_work(cause: Cause) -> bool {
+    matches!(cause, Cause::ConnectRefused | Cause::ConnectUnreachable)
+}
+
+/// What a proxy answered, if not yes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) cause: Cause,
+    /// Completes "the proxy …".
+    pub(crate) says: String,
+}
+
+impl Refused {
+    pub(crate) fn new(cause: Cause, says: impl Into<String>) -> Self {
+        Self { cause, says: says.into() }
+    }
+
+    fn into_dial_failure(self, hop: &ProxyHop, name: &Told, peer: SocketAddr) -> DialFailure {
+        let Self { cause, says } = self;
+        let detail = format!("the proxy {}, asked for {}, {says}", at(hop), name.authority());
+        DialFailure::at(cause, detail, peer)
+    }
+}
+
+fn hop_too_late(hop: &ProxyHop, name: &Told, peer: SocketAddr) -> DialFailure {
+    let says = "did not connect us in time";
+    Refused::new(Cause::ConnectTimeout, says).into_dial_failure(hop, name, peer)
+}
+
+fn at(hop: &ProxyHop) -> String {
+    let ProxyHop { host, port, .. } = hop;
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The one place where dialling reads a clock: to give every step the same deadline, and to say
+/// afterwards how long it took. It stands still in tests with paused time.
+#[expect(clippy::disallowed_methods, reason = "measures; decides nothing but deadlines")]
+pub(crate) fn clock() -> Instant {
+    Instant::now()
+}
+
+/// Closes over what a handshake with a proxy may say of a broken connection.
+pub(crate) fn broken(err: &std::io::Error) -> Refused {
+    Refused::new(Cause::PathDown, format!("broke the connection: {err}"))
+}
+
+#[cfg(test)]
+mod tests;
