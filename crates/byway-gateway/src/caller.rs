@@ -1,0 +1,101 @@
+//! The connection of a caller.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::buf::Buf;
+use crate::listener::Entrance;
+use crate::snapshot::Snapshot;
+use crate::timer::Timer;
+
+/// The caller's bytes, over TCP or TLS.
+#[derive(Debug)]
+pub(crate) enum CallerStream {
+    /// On this machine.
+    Tcp(TcpStream),
+    /// From elsewhere. Boxed: the usual caller must not pay for it in memory.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl CallerStream {
+    /// The TCP connection below.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Makes closing visible as a failure, for answers whose end is the connection's end.
+    pub(crate) fn reset_on_close(&self) {
+        if let Err(error) =
+            socket2::SockRef::from(self.tcp()).set_linger(Some(std::time::Duration::ZERO))
+        {
+            tracing::debug!(%error, "cannot set SO_LINGER");
+        }
+    }
+}
+
+impl AsyncRead for CallerStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for CallerStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+/// One caller's connection with everything that outlives a request on it.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The bytes.
+    pub(crate) stream: CallerStream,
+    /// Where from.
+    pub(crate) peer: SocketAddr,
+    /// Bytes read and not dealt with: a head in the making, or a pipelined request.
+    pub(crate) inbox: Buf,
+    /// The connection's one timer.
+    pub(crate) timer: Timer,
+    /// The settings that this connection's next request obeys.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The listener it came in by.
+    pub(crate) entrance: Arc<Entrance>,
+}

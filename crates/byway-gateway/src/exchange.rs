@@ -1,0 +1,582 @@
+//! One request and its answer over one connection to a provider, both directions at once.
+//!
+//! ```text
+//!   caller ──inbox──▶ request: Head ─▶ Body ─▶ Done          ──▶ provider
+//!   caller ◀── answer: Head ─▶ (Interim ─▶ Head)* ─▶ Body ─▶ Done ◀── provider
+//! ```
+//! `poll_request` and `poll_answer` move their side along until it would block; `poll` watches the
+//! clock for whoever is waited for. Nothing is buffered beyond one piece a direction: a slow reader
+//! slows the writer. Dropping an exchange at any await loses at most the connection it used.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use byway_core::cause::Cause;
+use byway_core::settings::Deadlines;
+use byway_net::Stream;
+use byway_wire::body::{Body, Framing};
+use byway_wire::chunked::Piece;
+use byway_wire::field::{FieldSpan, Known};
+use byway_wire::request::RequestShape;
+use byway_wire::response::{ResponseHead, ResponseShape};
+use byway_wire::scan::HeadScan;
+use byway_wire::{Refusal, Version};
+use tokio::io::AsyncWrite;
+use tokio::time::Instant;
+
+use crate::buf::Buf;
+use crate::caller::Caller;
+use crate::clock;
+use crate::head::{self, Cuts, Inward};
+use crate::location::Home;
+
+/// More interim answers than this are an attack (100, 103 come once or twice).
+const N_INTERIM_MAX: u8 = 32;
+
+thread_local! {
+    static SPANS: std::cell::RefCell<Vec<FieldSpan>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// What ended an exchange too early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The provider, or the way to it.
+    Provider(Cause, Option<Refusal>),
+    /// The caller's message is malformed.
+    Request(Refusal),
+    /// The caller went away, or is too slow.
+    CallerGone(Option<Cause>),
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The caller has the whole answer.
+    Complete,
+    /// Both sides agreed to speak something else; bytes that the provider already sent follow.
+    Switched(Buf),
+    /// Something broke.
+    Failed(Fault),
+}
+
+/// The request's side.
+#[derive(Debug)]
+enum Sending {
+    /// The head, and what of the body came with it.
+    Head,
+    /// The rest of the body.
+    Body,
+    /// Everything is with the provider.
+    Done,
+    /// The provider takes no more; it may still answer.
+    Broken,
+}
+
+/// The answer's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    Head,
+    Interim,
+    Body,
+    Done,
+    Switched,
+}
+
+/// How the answer's body changes on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recode {
+    /// Byte for byte, framing included.
+    Pass,
+    /// Until-close becomes chunked.
+    Chunk,
+    /// Chunked becomes until-close, for HTTP/1.0 callers.
+    Unchunk,
+}
+
+/// One attempt in progress.
+#[derive(Debug)]
+pub(crate) struct Exchange<'a> {
+    caller: &'a mut Caller,
+    provider: &'a mut Stream,
+    request: &'a RequestShape,
+    deadlines: &'a Deadlines,
+    home: Option<Home<'a>>,
+    n_fields_max: usize,
+    head_bytes_max: usize,
+    draining: bool,
+    through_proxy: bool,
+    /// Head and first body bytes; kept whole so that they can be sent again.
+    out: &'a mut Buf,
+    body_up: &'a mut Body,
+    piece: Buf,
+    piece_ready: usize,
+    sending: Sending,
+    receiving: Receiving,
+    answer: Buf,
+    answer_ready: usize,
+    added: Buf,
+    scan: HeadScan,
+    body_down: Body,
+    recode: Recode,
+    n_interim: u8,
+    total: Instant,
+    moved_at: Instant,
+    moved: bool,
+    /// What the attempt showed so far.
+    pub(crate) seen: Seen,
+}
+
+/// What an exchange has shown.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent observations of one exchange")]
+pub(crate) struct Seen {
+    /// The answer's head.
+    pub(crate) answer: Option<ResponseShape>,
+    /// When its first byte came.
+    pub(crate) first_byte_at: Option<Instant>,
+    /// Bytes of the answer written to the caller.
+    pub(crate) bytes_down: u64,
+    /// Bytes of the request written to the provider.
+    pub(crate) bytes_up: u64,
+    /// Whether the caller has got any byte of this answer.
+    pub(crate) delivering: bool,
+    /// Whether the caller's connection can be used again.
+    pub(crate) caller_open: bool,
+    /// Whether the provider's connection can be used again.
+    pub(crate) provider_open: bool,
+    /// Whether body bytes beyond `out` were taken from the caller.
+    pub(crate) took_more: bool,
+}
+
+/// The surroundings of an exchange that do not change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) request: &'a RequestShape,
+    pub(crate) deadlines: &'a Deadlines,
+    /// Where the provider's own addresses lead for this caller, if it came by base URL.
+    pub(crate) home: Option<Home<'a>>,
+    pub(crate) n_fields_max: usize,
+    pub(crate) head_bytes_max: usize,
+    /// Whether the gateway is stopping, so that connections should end.
+    pub(crate) draining: bool,
+    /// Whether a 407 speaks of our own way out and not of the provider.
+    pub(crate) through_proxy: bool,
+    /// When the whole request must be over.
+    pub(crate) total: Instant,
+    pub(crate) now: Instant,
+}
+
+impl<'a> Exchange<'a> {
+    /// Prepares an exchange; nothing is sent before the first poll.
+    pub(crate) fn new(
+        caller: &'a mut Caller,
+        provider: &'a mut Stream,
+        out: &'a mut Buf,
+        body_up: &'a mut Body,
+        around: Around<'a>,
+    ) -> Self {
+        out.rewind();
+        Self {
+            caller,
+            provider,
+            request: around.request,
+            deadlines: around.deadlines,
+            home: around.home,
+            n_fields_max: around.n_fields_max,
+            head_bytes_max: around.head_bytes_max,
+            draining: around.draining,
+            through_proxy: around.through_proxy,
+            out,
+            body_up,
+            piece: Buf::none(),
+            piece_ready: 0,
+            sending: Sending::Head,
+            receiving: Receiving::Head,
+            answer: Buf::none(),
+            answer_ready: 0,
+            added: Buf::none(),
+            scan: HeadScan::default(),
+            body_down: Body::Left(0),
+            recode: Recode::Pass,
+            n_interim: 0,
+            total: around.total,
+            moved_at: around.now,
+            moved: false,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Moves both directions along.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.moved = false;
+        if let Poll::Ready(Err(fault)) = self.poll_request(cx) {
+            return Poll::Ready(End::Failed(fault));
+        }
+        match self.poll_answer(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(self.end()),
+            Poll::Ready(Err(fault)) => return Poll::Ready(End::Failed(fault)),
+            Poll::Pending => {}
+        }
+        if self.moved {
+            self.moved_at = clock::instant();
+        }
+        let (limit, fault) = self.waiting_for();
+        let due = (self.moved_at + limit).min(self.total);
+        if self.caller.timer.poll_is_due(cx, due) {
+            let late = Fault::Provider(Cause::TotalTimeout, None);
+            return Poll::Ready(End::Failed(if due == self.total { late } else { fault }));
+        }
+        Poll::Pending
+    }
+
+    fn end(&mut self) -> End {
+        if self.receiving == Receiving::Switched {
+            return End::Switched(std::mem::take(&mut self.answer));
+        }
+        let sent_all = matches!(self.sending, Sending::Done);
+        self.seen.provider_open = sent_all
+            && self.answer.is_empty()
+            && self.seen.answer.is_some_and(|answer| answer.keep_alive);
+        self.seen.caller_open &= sent_all;
+        End::Complete
+    }
+
+    /// Whom we wait for, how long that may take since something last moved, and what it is called.
+    fn waiting_for(&self) -> (std::time::Duration, Fault) {
+        let provider = |cause| Fault::Provider(cause, None);
+        if self.answer_ready > 0 || !self.added.is_empty() {
+            return (self.deadlines.idle_body, Fault::CallerGone(None));
+        }
+        match (&self.sending, self.receiving) {
+            (Sending::Head, _) => (self.deadlines.idle_body, provider(Cause::WriteTimeout)),
+            (Sending::Body, Receiving::Head | Receiving::Interim) if self.piece_ready > 0 => {
+                (self.deadlines.idle_body, provider(Cause::WriteTimeout))
+            }
+            (Sending::Body, Receiving::Head | Receiving::Interim) => {
+                (self.deadlines.idle_body, Fault::CallerGone(Some(Cause::RequestBodyTimeout)))
+            }
+            (_, Receiving::Head | Receiving::Interim | Receiving::Switched) => {
+                (self.deadlines.first_byte, provider(Cause::ReadTimeout))
+            }
+            (_, Receiving::Body | Receiving::Done) => {
+                (self.deadlines.idle_body, provider(Cause::BodyTimeout))
+            }
+        }
+    }
+
+    /// Sends what there is to send. An error of the provider's side is not one of the exchange:
+    /// it may have answered before it closed.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        loop {
+            match self.sending {
+                Sending::Head => {
+                    if self.out.is_empty() {
+                        self.sending =
+                            if self.body_up.is_done() { Sending::Done } else { Sending::Body };
+                        if ready!(Pin::new(&mut *self.provider).poll_flush(cx)).is_err() {
+                            self.sending = Sending::Broken;
+                        }
+                        continue;
+                    }
+                    match ready!(Pin::new(&mut *self.provider).poll_write(cx, self.out.rest())) {
+                        Ok(n) if n > 0 => {
+                            self.out.advance(n);
+                            self.count_up(n);
+                        }
+                        Ok(_) | Err(_) => self.sending = Sending::Broken,
+                    }
+                }
+                Sending::Body => ready!(self.poll_body_up(cx))?,
+                Sending::Done | Sending::Broken => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn poll_body_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        while self.piece_ready > 0 {
+            let piece = self.piece.rest().get(..self.piece_ready).unwrap_or_default();
+            match ready!(Pin::new(&mut *self.provider).poll_write(cx, piece)) {
+                Ok(n) if n > 0 => {
+                    self.piece_ready -= n;
+                    self.piece.consume(n);
+                    self.count_up(n);
+                }
+                Ok(_) | Err(_) => {
+                    self.sending = Sending::Broken;
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+        if ready!(Pin::new(&mut *self.provider).poll_flush(cx)).is_err() {
+            self.sending = Sending::Broken;
+            return Poll::Ready(Ok(()));
+        }
+        if self.body_up.is_done() {
+            self.caller.inbox = std::mem::take(&mut self.piece);
+            self.sending = Sending::Done;
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.piece.poll_fill(&mut self.caller.stream, cx)) {
+            Ok(n) if n > 0 => {
+                self.moved = true;
+                self.seen.took_more = true;
+                self.piece_ready =
+                    self.body_up.advance(self.piece.rest()).map_err(Fault::Request)?;
+                Poll::Ready(Ok(()))
+            }
+            // The caller ended or broke inside its own body: nobody is left to answer.
+            Ok(_) | Err(_) => Poll::Ready(Err(Fault::CallerGone(None))),
+        }
+    }
+
+    fn count_up(&mut self, n: usize) {
+        self.moved = true;
+        self.seen.bytes_up += n as u64;
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        loop {
+            ready!(self.poll_deliver(cx))?;
+            match self.receiving {
+                Receiving::Done | Receiving::Switched => {
+                    ready!(Pin::new(&mut self.caller.stream).poll_flush(cx))
+                        .map_err(|_| Fault::CallerGone(None))?;
+                    return Poll::Ready(Ok(()));
+                }
+                Receiving::Interim => {
+                    self.receiving = Receiving::Head;
+                    continue;
+                }
+                Receiving::Head if self.answer.is_empty() => {}
+                Receiving::Head => {
+                    if self.take_head()? {
+                        continue;
+                    }
+                }
+                Receiving::Body if self.answer.is_empty() => {}
+                Receiving::Body => {
+                    self.take_body()?;
+                    continue;
+                }
+            }
+            match ready!(self.answer.poll_fill(self.provider, cx)) {
+                Ok(0) => self.take_end()?,
+                Ok(_) => {
+                    self.moved = true;
+                    if self.seen.first_byte_at.is_none() {
+                        self.seen.first_byte_at = Some(clock::instant());
+                    }
+                }
+                Err(error) => return Poll::Ready(Err(self.read_failed(&error))),
+            }
+        }
+    }
+
+    fn read_failed(&self, error: &io::Error) -> Fault {
+        let cause = match (error.kind(), self.receiving) {
+            // rustls reports an end without close_notify as this: a truncation, not an end.
+            (io::ErrorKind::UnexpectedEof, Receiving::Body) => Cause::AnswerTruncated,
+            (io::ErrorKind::UnexpectedEof, _) => Cause::ClosedWithoutAnswer,
+            _ => Cause::Reset,
+        };
+        Fault::Provider(cause, None)
+    }
+
+    /// Writes what is ready for the caller.
+    fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        while !self.added.is_empty() {
+            let n = ready!(Pin::new(&mut self.caller.stream).poll_write(cx, self.added.rest()));
+            let n = written(n)?;
+            self.added.consume(n);
+            self.count_down(n);
+        }
+        while self.answer_ready > 0 {
+            let ready = self.answer.rest().get(..self.answer_ready).unwrap_or_default();
+            let n = ready!(Pin::new(&mut self.caller.stream).poll_write(cx, ready));
+            let n = written(n)?;
+            self.answer.consume(n);
+            self.answer_ready -= n;
+            self.count_down(n);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn count_down(&mut self, n: usize) {
+        self.moved = true;
+        self.seen.delivering = true;
+        self.seen.bytes_down += n as u64;
+    }
+
+    /// Looks for a head; true if one was dealt with.
+    fn take_head(&mut self) -> Result<bool, Fault> {
+        let malformed = |refusal| Fault::Provider(Cause::AnswerMalformed, Some(refusal));
+        let found = self.scan.feed(self.answer.rest(), self.head_bytes_max).map_err(malformed)?;
+        let Some(head_len) = found else { return Ok(false) };
+        self.scan = HeadScan::default();
+        SPANS.with_borrow_mut(|spans| self.on_head(head_len, spans)).map_err(malformed)?;
+        if self.through_proxy && self.seen.answer.is_some_and(|answer| answer.status == 407) {
+            self.answer_ready = 0;
+            return Err(Fault::Provider(Cause::PathCredentials, None));
+        }
+        Ok(true)
+    }
+
+    fn on_head(&mut self, head_len: usize, spans: &mut Vec<FieldSpan>) -> Result<(), Refusal> {
+        let raw = self.answer.rest().get(..head_len).unwrap_or_default();
+        let head = ResponseHead::parse(raw, self.request, self.n_fields_max, spans)?;
+        let shape = head.shape;
+        if shape.status < 200 && !shape.switches {
+            let cuts = Cuts::plan(&head, &Inward::default());
+            return self.on_interim(head_len, cuts.as_ref());
+        }
+        let (mut inward, recode) = self.inward(&shape);
+        let location;
+        if let Some(home) = &self.home
+            && let Some(field) = head.field(Known::Location)
+        {
+            location = home.map_back(field.value(raw));
+            inward.location = location.as_deref();
+        }
+        if let Some(cuts) = Cuts::plan(&head, &inward) {
+            self.answer_ready = cuts.apply(&mut self.answer);
+        } else {
+            head::write_response(self.added.vec(), &head, &inward);
+            self.answer.consume(head_len);
+        }
+        self.seen.answer = Some(shape);
+        self.seen.caller_open = inward.keeps_open;
+        self.recode = recode;
+        self.body_down = Body::from(shape.framing);
+        self.receiving = match (shape.switches, self.body_down.is_done()) {
+            (true, _) => Receiving::Switched,
+            (false, true) => Receiving::Done,
+            (false, false) => Receiving::Body,
+        };
+        // Head and the body bytes that came with it leave in one write.
+        if self.receiving == Receiving::Body && self.recode == Recode::Pass && self.added.is_empty()
+        {
+            let body = self.answer.rest().get(self.answer_ready..).unwrap_or_default();
+            self.answer_ready += self.body_down.advance(body)?;
+            if self.body_down.is_done() {
+                self.receiving = Receiving::Done;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what the caller must be told that the provider did not say.
+    fn inward(&self, shape: &ResponseShape) -> (Inward<'static>, Recode) {
+        let is_old = self.request.version == Version::Http10;
+        let recode = match (shape.framing, is_old) {
+            (Framing::UntilClose, false) => Recode::Chunk,
+            (Framing::Chunked, true) => Recode::Unchunk,
+            _ => Recode::Pass,
+        };
+        let ends_by_closing =
+            is_old && matches!(shape.framing, Framing::UntilClose | Framing::Chunked);
+        let unfinished = !matches!(self.sending, Sending::Done);
+        let keeps_open =
+            self.request.keep_alive && !self.draining && !ends_by_closing && !unfinished;
+        let connection = match (keeps_open, is_old) {
+            _ if shape.switches => None,
+            (false, _) => Some("close"),
+            (true, true) => Some("keep-alive"),
+            (true, false) => None,
+        };
+        let inward = Inward {
+            connection,
+            keeps_open,
+            chunk: recode == Recode::Chunk,
+            // A bodiless answer to an HTTP/1.0 caller must not announce chunks either.
+            unchunk: is_old,
+            location: None,
+        };
+        (inward, recode)
+    }
+
+    fn on_interim(&mut self, head_len: usize, cuts: Option<&Cuts>) -> Result<(), Refusal> {
+        self.n_interim += 1;
+        if self.n_interim > N_INTERIM_MAX {
+            return Err(Refusal::StatusLine);
+        }
+        match cuts {
+            // RFC 9110 §15.2: a server must not send 1xx to an HTTP/1.0 client.
+            _ if self.request.version == Version::Http10 => self.answer.consume(head_len),
+            Some(cuts) => self.answer_ready = cuts.apply(&mut self.answer),
+            None => self.answer_ready = head_len,
+        }
+        self.receiving = Receiving::Interim;
+        Ok(())
+    }
+
+    fn take_body(&mut self) -> Result<(), Fault> {
+        let malformed = |refusal| Fault::Provider(Cause::AnswerMalformed, Some(refusal));
+        match self.recode {
+            Recode::Pass => {
+                self.answer_ready =
+                    self.body_down.advance(self.answer.rest()).map_err(malformed)?;
+            }
+            Recode::Chunk => {
+                let n = self.answer.len();
+                let added = self.added.vec();
+                added.extend_from_slice(format!("{n:x}\r\n").as_bytes());
+                added.extend_from_slice(self.answer.rest());
+                added.extend_from_slice(b"\r\n");
+                self.answer.consume(n);
+            }
+            Recode::Unchunk => {
+                let Body::Chunked(chunked) = &mut self.body_down else { return Ok(()) };
+                let mut used = 0;
+                while let Some(piece) = chunked
+                    .next(self.answer.rest().get(used..).unwrap_or_default())
+                    .map_err(malformed)?
+                {
+                    let (Piece::Data(n) | Piece::Framing(n) | Piece::End(n)) = piece;
+                    if let Piece::Data(_) = piece {
+                        let data = self.answer.rest().get(used..used + n).unwrap_or_default();
+                        self.added.vec().extend_from_slice(data);
+                    }
+                    used += n;
+                }
+                self.answer.consume(used);
+            }
+        }
+        if self.body_down.is_done() {
+            self.receiving = Receiving::Done;
+        }
+        Ok(())
+    }
+
+    /// The provider closed its side.
+    fn take_end(&mut self) -> Result<(), Fault> {
+        match self.receiving {
+            Receiving::Head | Receiving::Interim => {
+                let cause = if self.answer.is_empty() {
+                    Cause::ClosedWithoutAnswer
+                } else {
+                    Cause::AnswerTruncated
+                };
+                Err(Fault::Provider(cause, None))
+            }
+            Receiving::Body => {
+                self.body_down
+                    .end()
+                    .map_err(|refusal| Fault::Provider(Cause::AnswerTruncated, Some(refusal)))?;
+                if self.recode == Recode::Chunk {
+                    self.added.vec().extend_from_slice(b"0\r\n\r\n");
+                }
+                self.receiving = Receiving::Done;
+                Ok(())
+            }
+            Receiving::Done | Receiving::Switched => Ok(()),
+        }
+    }
+}
+
+fn written(n: io::Result<usize>) -> Result<usize, Fault> {
+    match n {
+        Ok(n) if n > 0 => Ok(n),
+        Ok(_) | Err(_) => Err(Fault::CallerGone(None)),
+    }
+}

@@ -1,0 +1,31 @@
+//! The data plane: callers come in, requests go out over paths, answers come back.
+//!
+//! Invariants: depends on neither store nor desk; a request waits for nothing but its own
+//! connections; nothing of one provider can make another one wait; every wait has a deadline and
+//! every buffer a limit.
+
+pub mod admin;
+
+mod buf;
+mod caller;
+mod clock;
+mod connection;
+mod exchange;
+mod gateway;
+mod guard;
+mod head;
+mod lines;
+mod listener;
+mod location;
+mod metrics;
+mod pipeline;
+mod pool;
+mod record;
+mod respond;
+mod snapshot;
+mod timer;
+mod tunnel;
+mod way_in;
+mod worker;
+
+pub use gateway::{Gateway, Inherited, Observer, StartError};

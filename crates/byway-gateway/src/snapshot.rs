@@ -1,0 +1,182 @@
+//! One version of the settings, compiled for the data plane.
+//!
+//! A request keeps the snapshot it started with, so a reload never changes a request under way.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use byway_core::choose::{self, PathView, Plan};
+use byway_core::destination::Network;
+use byway_core::id::{PathName, ProviderName};
+use byway_core::route::{Origin, RouteTable};
+use byway_core::secret::Secret;
+use byway_core::settings::{Deadlines, PathKind, ProviderTls, ProxyHop, Settings};
+use byway_net::{TlsClient, TlsSetupError};
+use byway_wire::request::Limits;
+use jiff::Timestamp;
+
+use crate::metrics::{Metrics, PathMetrics};
+
+/// How long a path whose own way out failed is left alone, unless nothing else is left.
+const BROKEN_FOR: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+
+/// Settings, compiled.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Counts reloads.
+    pub(crate) generation: u64,
+    pub(crate) settings: Settings,
+    pub(crate) routes: RouteTable,
+    pub(crate) providers: Vec<ProviderPlan>,
+    pub(crate) observed: ProviderPlan,
+    pub(crate) wire_limits: Limits,
+    /// Where we listen, so that a request to ourselves is recognised.
+    pub(crate) own: Arc<[SocketAddr]>,
+}
+
+/// What the data plane knows about a provider.
+#[derive(Debug)]
+pub(crate) struct ProviderPlan {
+    pub(crate) name: ProviderName,
+    /// Where base-URL requests go.
+    pub(crate) base: Option<Base>,
+    pub(crate) paths: Vec<PathPlan>,
+    pub(crate) tls: TlsClient,
+    pub(crate) allow: Vec<Network>,
+    pub(crate) deadlines: Deadlines,
+}
+
+/// A provider's origin, with the strings that every request needs.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) origin: Origin,
+    pub(crate) authority: String,
+    /// `/to/<provider>`
+    pub(crate) path: String,
+}
+
+/// What the data plane knows about one path of one provider.
+#[derive(Debug)]
+pub(crate) struct PathPlan {
+    pub(crate) name: PathName,
+    pub(crate) kind: PathKind,
+    pub(crate) metrics: Arc<PathMetrics>,
+    /// Credentials for plain http through this path's proxy, ready for the header.
+    pub(crate) proxy_authorization: Option<Secret>,
+    /// Milliseconds since the epoch until which the way out is taken to be broken; shared by all
+    /// providers that use the path.
+    broken_until: Arc<AtomicI64>,
+}
+
+impl PathPlan {
+    /// Notes that our own way out failed just now.
+    pub(crate) fn set_broken(&self, now: Timestamp) {
+        let until = now.saturating_add(BROKEN_FOR).unwrap_or(Timestamp::MAX);
+        self.broken_until.store(until.as_millisecond(), Ordering::Relaxed);
+    }
+
+    fn view(&self) -> PathView {
+        let until = self.broken_until.load(Ordering::Relaxed);
+        let broken_until = if until == 0 { None } else { Timestamp::from_millisecond(until).ok() };
+        PathView { broken_until }
+    }
+
+    /// The proxy of the path, if it has one.
+    pub(crate) fn proxy(&self) -> Option<&ProxyHop> {
+        match &self.kind {
+            PathKind::HttpProxy(hop) | PathKind::Socks5(hop) => Some(hop),
+            PathKind::Direct | PathKind::SourceIp(_) => None,
+        }
+    }
+}
+
+impl ProviderPlan {
+    /// The order in which paths are tried now.
+    pub(crate) fn choose(&self, now: impl FnOnce() -> Timestamp) -> Plan {
+        let mut views = [PathView { broken_until: None }; choose::N_PATHS_MAX];
+        let mut any_broken = false;
+        for (view, path) in views.iter_mut().zip(&self.paths) {
+            *view = path.view();
+            any_broken |= view.broken_until.is_some();
+        }
+        let views = views.get(..self.paths.len().min(views.len())).unwrap_or_default();
+        // The clock is read only where the answer depends on it.
+        let now = if any_broken { now() } else { Timestamp::UNIX_EPOCH };
+        choose::choose(views, now)
+    }
+}
+
+impl Snapshot {
+    /// Compiles settings.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`] if a certificate or key cannot be used.
+    pub(crate) fn compile(
+        settings: Settings,
+        generation: u64,
+        own: Arc<[SocketAddr]>,
+        metrics: &Metrics,
+    ) -> Result<Self, TlsSetupError> {
+        let broken: HashMap<&PathName, Arc<AtomicI64>> =
+            settings.paths.iter().map(|path| (&path.name, Arc::default())).collect();
+        let path_plans = |provider: &ProviderName, names: &[PathName]| {
+            let known = names.iter().filter_map(|name| {
+                let path = settings.paths.iter().find(|path| path.name == *name)?;
+                Some(PathPlan {
+                    name: name.clone(),
+                    kind: path.kind.clone(),
+                    metrics: metrics.path(provider, name),
+                    proxy_authorization: proxy_authorization(&path.kind),
+                    broken_until: broken.get(name).map(Arc::clone).unwrap_or_default(),
+                })
+            });
+            known.take(choose::N_PATHS_MAX).collect::<Vec<_>>()
+        };
+        let mut providers = Vec::new();
+        for provider in &settings.providers {
+            providers.push(ProviderPlan {
+                name: provider.name.clone(),
+                base: provider.origin.as_ref().map(|origin| Base {
+                    origin: origin.clone(),
+                    authority: origin.authority(),
+                    path: format!("/to/{}", provider.name),
+                }),
+                paths: path_plans(&provider.name, &provider.paths),
+                tls: TlsClient::new(&settings.roots_pem, &provider.tls)?,
+                allow: provider.allow.clone(),
+                deadlines: provider.deadlines,
+            });
+        }
+        let observed_name = ProviderName::observed();
+        let observed = ProviderPlan {
+            paths: path_plans(&observed_name, &[PathName::direct()]),
+            name: observed_name,
+            base: None,
+            tls: TlsClient::new(&settings.roots_pem, &ProviderTls::default())?,
+            allow: settings.unlisted_allow.clone(),
+            deadlines: settings.deadlines,
+        };
+        let wire_limits = Limits {
+            head_bytes_max: settings.limits.head_bytes_max,
+            target_bytes_max: settings.limits.target_bytes_max,
+            n_fields_max: settings.limits.n_fields_max,
+        };
+        let routes = RouteTable::new(&settings.providers, settings.unlisted);
+        drop(broken);
+        Ok(Self { generation, settings, routes, providers, observed, wire_limits, own })
+    }
+
+    /// The provider of a route.
+    pub(crate) fn provider(&self, index: Option<usize>) -> &ProviderPlan {
+        index.and_then(|index| self.providers.get(index)).unwrap_or(&self.observed)
+    }
+}
+
+fn proxy_authorization(kind: &PathKind) -> Option<Secret> {
+    match kind {
+        PathKind::HttpProxy(hop) => hop.credentials.as_ref().map(byway_net::proxy_authorization),
+        PathKind::Direct | PathKind::SourceIp(_) | PathKind::Socks5(_) => None,
+    }
+}
