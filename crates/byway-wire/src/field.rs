@@ -149,12 +149,15 @@ pub fn parse_fields(
     out: &mut Vec<FieldSpan>,
 ) -> Result<(), Refusal> {
     let lines = head.get(at..).unwrap_or_default();
-    let mut slots = [httparse::EMPTY_HEADER; N_FIELDS_MAX];
-    let parsed = match httparse::parse_headers(lines, &mut slots) {
-        Ok(httparse::Status::Complete((used, fields))) if used == lines.len() => fields,
-        Ok(_) => return Err(name_the_fault(lines)),
-        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
-        Err(_) => return Err(name_the_fault(lines)),
+    // Clearing slots costs more than parsing into them: the usual head gets few.
+    let mut few = [httparse::EMPTY_HEADER; N_FIELDS_USUAL];
+    let mut many;
+    let parsed = match parse_lines(lines, &mut few) {
+        Err(Refusal::TooManyFields) => {
+            many = [httparse::EMPTY_HEADER; N_FIELDS_MAX];
+            parse_lines(lines, &mut many)?
+        }
+        parsed => parsed?,
     };
     if parsed.len() > n_fields_max {
         return Err(Refusal::TooManyFields);
@@ -182,6 +185,20 @@ pub fn parse_fields(
         line_start = line_end;
     }
     Ok(())
+}
+
+/// Most heads have fewer fields.
+const N_FIELDS_USUAL: usize = 24;
+
+fn parse_lines<'l, 's>(
+    lines: &'l [u8],
+    slots: &'s mut [httparse::Header<'l>],
+) -> Result<&'s [httparse::Header<'l>], Refusal> {
+    match httparse::parse_headers(lines, slots) {
+        Ok(httparse::Status::Complete((used, fields))) if used == lines.len() => Ok(fields),
+        Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooManyFields),
+        Ok(_) | Err(_) => Err(name_the_fault(lines)),
+    }
 }
 
 fn offset(at: usize) -> Result<u32, Refusal> {

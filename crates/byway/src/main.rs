@@ -1,0 +1,34 @@
+//! The binary: command line, wiring, signals, exit codes.
+//!
+//! Exit codes: 0 fine, 1 the operation failed, 2 wrong usage or configuration.
+
+mod check;
+mod cli;
+mod init;
+mod logging;
+mod serve;
+mod takeover;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "byway", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    done.unwrap_or_else(|error| {
+        cli::complain(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
