@@ -1,5 +1,6 @@
 //! `[listener.NAME]`: callers who are not on this machine.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use byway_core::id::ProviderName;
@@ -23,8 +24,10 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &mut Section<'_>, settings: 
             reading.problem(name.span(), err.to_string());
         }
         let Some((addr, listener)) = listener(reading, section) else { continue };
-        let is_taken = |other: &Listener| other.addr == listener.addr && other.addr.port() != 0;
-        if settings.listeners.iter().any(is_taken) || settings.admin == Some(listener.addr) {
+        // Port 0 is a different port each time.
+        let is_taken = |other: SocketAddr| other == listener.addr && other.port() != 0;
+        let mut callers = settings.listeners.iter().map(|other| other.addr);
+        if callers.any(is_taken) || settings.admin.is_some_and(is_taken) {
             reading.problem(addr, "another listener has this address already");
         }
         settings.listeners.push(listener);
@@ -102,7 +105,7 @@ fn listener(
 fn guarded(
     reading: &mut Reading<'_>,
     section: &Range<usize>,
-    addr: &Spanned<std::net::SocketAddr>,
+    addr: &Spanned<SocketAddr>,
     has_tls: bool,
     kind: Option<Kind>,
 ) {

@@ -56,6 +56,7 @@ pub(crate) async fn serve(mut caller: Caller, worker: Arc<Worker>) {
         };
         match after {
             After::KeepOpen => {}
+            After::Abort => return,
             After::Close => {
                 let bye = caller.stream.shutdown();
                 // Only TLS waits here, and only for room for its last record.

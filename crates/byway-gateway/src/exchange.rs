@@ -10,6 +10,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use byway_core::cause::Cause;
@@ -104,7 +105,7 @@ pub(crate) struct Exchange<'a> {
     home: Option<Home<'a>>,
     n_fields_max: usize,
     head_bytes_max: usize,
-    draining: bool,
+    draining: &'a AtomicBool,
     through_proxy: bool,
     /// Head and first body bytes; kept whole so that they can be sent again.
     out: &'a mut Buf,
@@ -159,7 +160,7 @@ pub(crate) struct Around<'a> {
     pub(crate) n_fields_max: usize,
     pub(crate) head_bytes_max: usize,
     /// Whether the gateway is stopping, so that connections should end.
-    pub(crate) draining: bool,
+    pub(crate) draining: &'a AtomicBool,
     /// Whether a 407 speaks of our own way out and not of the provider.
     pub(crate) through_proxy: bool,
     /// When the whole request must be over.
@@ -465,6 +466,10 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// Decides what the caller must be told that the provider did not say.
     fn inward(&self, shape: &ResponseShape) -> (Inward<'static>, Recode) {
         let is_old = self.request.version == Version::Http10;
@@ -477,7 +482,7 @@ impl<'a> Exchange<'a> {
             is_old && matches!(shape.framing, Framing::UntilClose | Framing::Chunked);
         let unfinished = !matches!(self.sending, Sending::Done);
         let keeps_open =
-            self.request.keep_alive && !self.draining && !ends_by_closing && !unfinished;
+            self.request.keep_alive && !self.is_draining() && !ends_by_closing && !unfinished;
         let connection = match (keeps_open, is_old) {
             _ if shape.switches => None,
             (false, _) => Some("close"),

@@ -34,6 +34,8 @@ pub(crate) enum After {
     KeepOpen,
     /// It is over.
     Close,
+    /// It is over in the middle of an answer, which must not look whole.
+    Abort,
     /// It is over, but the caller is still sending: let it read the answer first.
     Linger,
 }
@@ -232,7 +234,7 @@ impl<'a> Flight<'a> {
             tls: is_tls.then_some(&self.provider.tls),
             tunnel,
             deadlines: &self.provider.deadlines,
-            hops: &self.snapshot.settings.instance,
+            hops: &self.hops(),
             own: &self.snapshot.own,
         };
         let began = clock::instant();
@@ -268,7 +270,7 @@ impl<'a> Flight<'a> {
             home: self.request.home(self.snapshot, is_tls),
             n_fields_max: self.snapshot.wire_limits.n_fields_max,
             head_bytes_max: self.snapshot.wire_limits.head_bytes_max,
-            draining: self.worker.shared.is_draining(),
+            draining: &self.worker.shared.draining,
             through_proxy: connection.absolute_form,
             total: self.progress.started + self.provider.deadlines.total,
             now,
@@ -282,12 +284,22 @@ impl<'a> Flight<'a> {
         end
     }
 
+    /// The instances that have seen the request, this one last.
+    fn hops(&self) -> String {
+        let own = self.snapshot.settings.instance.as_str();
+        match self.request.hops.as_deref() {
+            Some(before) => format!("{before}, {own}"),
+            None => own.to_owned(),
+        }
+    }
+
     fn absolute_form(&self, out: &[u8], path: &PathPlan) -> Vec<u8> {
         let own = self.provider.base.as_ref().map(|base| &base.origin);
         let authority = self.request.origin.as_deref().or(own).map(|origin| origin.authority());
         let credentials = path.proxy_authorization.as_ref().map(|secret| secret.reveal());
         let is_byway = path.proxy().is_some_and(|hop| hop.is_byway);
-        let hops = is_byway.then_some(self.snapshot.settings.instance.as_bytes());
+        let hops = is_byway.then(|| self.hops());
+        let hops = hops.as_deref().map(str::as_bytes);
         head::absolute_form(out, &authority.unwrap_or_default(), credentials, hops)
     }
 
@@ -384,7 +396,7 @@ impl<'a> Flight<'a> {
                 // Where only the connection's end marks the end of the answer, a plain close would
                 // make half an answer look whole.
                 caller.stream.reset_on_close();
-                (self.outcome(cause), Some(cause.code()), String::new(), After::Close)
+                (self.outcome(cause), Some(cause.code()), String::new(), After::Abort)
             }
             Ending::CallerGone => {
                 (ours(Class::Cancelled), Some("caller_gone"), String::new(), After::Close)

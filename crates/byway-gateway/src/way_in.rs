@@ -43,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) out: Buf,
     /// What is still to come of the body.
     pub(crate) body: Body,
+    /// Instances of ours that have seen it before, from the marker between them.
+    pub(crate) hops: Option<Box<str>>,
 }
 
 /// A request that goes nowhere.
@@ -105,7 +107,7 @@ pub(crate) fn read(caller: &mut Caller, head_len: usize) -> Result<Request, Box<
             .map_err(|refusal| Box::new(TurnedAway::refusal(refusal)))?;
         let turned = |cause, detail: &str| Box::new(TurnedAway::cause(cause, detail, head.shape));
         guard::credentials(&entrance.callers, &head).map_err(|cause| turned(cause, ""))?;
-        hops(&head, &snapshot.settings.instance).map_err(|cause| turned(cause, ""))?;
+        let hops = hops(&head, &snapshot.settings.instance).map_err(|cause| turned(cause, ""))?;
         let is_loopback = matches!(entrance.callers, Callers::Loopback);
         let wanted = wanted(&head, snapshot, is_loopback)
             .map_err(|(cause, detail)| turned(cause, detail))?;
@@ -141,6 +143,7 @@ pub(crate) fn read(caller: &mut Caller, head_len: usize) -> Result<Request, Box<
             origin: wanted.origin,
             out,
             body,
+            hops,
         })
     });
     caller.inbox = leftover;
@@ -152,16 +155,17 @@ pub(crate) fn read(caller: &mut Caller, head_len: usize) -> Result<Request, Box<
 }
 
 /// Refuses what has been at this instance before.
-fn hops(head: &RequestHead<'_>, instance: &str) -> Result<(), Cause> {
-    let Some(hops) = head.field(Known::BywayHops) else { return Ok(()) };
+fn hops(head: &RequestHead<'_>, instance: &str) -> Result<Option<Box<str>>, Cause> {
+    let Some(span) = head.field(Known::BywayHops) else { return Ok(None) };
     let mut n = 0;
-    for hop in field::list(hops.value(head.raw)) {
+    for hop in field::list(span.value(head.raw)) {
         n += 1;
         if hop == instance.as_bytes() || n > N_HOPS_MAX {
             return Err(Cause::Loop);
         }
     }
-    Ok(())
+    // What is not text was not written by an instance of ours, so nothing is lost by dropping it.
+    Ok(std::str::from_utf8(span.value(head.raw)).ok().map(Into::into))
 }
 
 /// What a request asks for, and how it leaves.

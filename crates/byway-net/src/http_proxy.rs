@@ -47,6 +47,8 @@ pub(crate) async fn connect(tcp: &mut TcpStream, request: &[u8]) -> Result<(), R
             }
             200..=299 => Ok(()),
             407 => Err(Refused::new(Cause::PathCredentials, says())),
+            // Another instance of ours saw its own name among the hops (RFC 5842 §7.2).
+            508 => Err(Refused::new(Cause::Loop, says())),
             504 => Err(Refused::new(Cause::ConnectTimeout, says())),
             500..=599 => Err(Refused::new(Cause::ConnectRefused, says())),
             _ => Err(Refused::new(Cause::PathRefused, says())),

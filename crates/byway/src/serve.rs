@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,21 +39,29 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     };
     logging::start(settings.log.format);
     let (takeover, handed) = sockets(&settings, args)?;
-    let (mut callers, mut admins) = (Inherited::new(), Vec::new());
+    let (mut callers, mut admins, mut successors) = (Inherited::new(), Vec::new(), None);
     for Handed { role, addr, socket } in handed {
         match role {
-            Role::Callers => callers.push((addr, socket)),
-            Role::Admin => admins.push((addr, socket)),
+            Role::Callers => callers.push((addr, TcpListener::from(socket))),
+            Role::Admin => admins.push((addr, TcpListener::from(socket))),
+            Role::Successors => successors = Some(UnixListener::from(socket)),
         }
     }
     let admin_socket = settings.admin.map(|addr| admin_socket(addr, admins)).transpose()?;
     let first = settings.listeners.first().map(|listener| listener.addr);
     let gateway = Gateway::start(settings.clone(), callers).map_err(|error| told(error, first))?;
+    let successors = match (successors, gateway.addresses().first()) {
+        (None, Some(addr)) => takeover::announce(*addr)
+            .inspect_err(|error| tracing::warn!(%error, "this gateway cannot be taken over"))
+            .ok(),
+        (successors, _) => successors,
+    };
     if let Some(takeover) = takeover {
         takeover.ready().context("the running gateway went away during the takeover")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(operate(args, file.as_deref(), settings, gateway, admin_socket))
+    let sockets = Sockets { admin: admin_socket, successors };
+    runtime.block_on(operate(args, file.as_deref(), settings, gateway, sockets))
 }
 
 fn config_file(args: &ServeArgs) -> anyhow::Result<Option<PathBuf>> {
@@ -131,7 +140,7 @@ fn activated(settings: &Settings) -> anyhow::Result<Vec<Handed>> {
         if role == Role::Callers && !settings.listeners.iter().any(|l| l.addr == addr) {
             tracing::warn!(%addr, "no listener is configured for a socket of the service manager");
         }
-        handed.push(Handed { role, addr, socket });
+        handed.push(Handed { role, addr, socket: socket.into() });
     }
     Ok(handed)
 }
@@ -168,13 +177,20 @@ enum Event {
     Replaced,
 }
 
+/// Sockets that are not the gateway's.
+struct Sockets {
+    admin: Option<TcpListener>,
+    successors: Option<UnixListener>,
+}
+
 async fn operate(
     args: &ServeArgs,
     file: Option<&Path>,
     settings: Settings,
     gateway: Gateway,
-    admin_socket: Option<TcpListener>,
+    sockets: Sockets,
 ) -> anyhow::Result<ExitCode> {
+    let Sockets { admin: admin_socket, successors } = sockets;
     let gateway = Arc::new(gateway);
     let stop_admin = CancellationToken::new();
     let admin_addr = admin_socket.as_ref().and_then(|socket| socket.local_addr().ok());
@@ -192,7 +208,7 @@ async fn operate(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let mut replaced = await_successor(&settings, &gateway, admin_copy);
+    let mut replaced = await_successor(successors, &gateway, admin_copy);
     let mut watch = file.map(Watch::new);
     greet(&gateway, admin_addr, file);
     loop {
@@ -258,50 +274,31 @@ fn reload(args: &ServeArgs, file: Option<&Path>, gateway: &Gateway) {
 
 /// Lets a later `byway serve --takeover` find this process; the channel tells when it is done.
 fn await_successor(
-    settings: &Settings,
+    successors: Option<UnixListener>,
     gateway: &Arc<Gateway>,
     admin: Option<TcpListener>,
 ) -> mpsc::Receiver<()> {
     let (sender, receiver) = mpsc::channel(1);
-    let Some(first) = settings.listeners.first().map(|listener| listener.addr) else {
-        return receiver;
-    };
-    // With port 0 the name is that of the port that the system chose.
-    let first = gateway.addresses().first().copied().unwrap_or(first);
+    let Some(listener) = successors else { return receiver };
     let gateway = Arc::downgrade(gateway);
     let sockets = move || {
         let gateway = gateway.upgrade().ok_or_else(|| std::io::Error::other("stopping"))?;
         let mut handed: Vec<Handed> = gateway
             .sockets()?
             .into_iter()
-            .map(|(addr, socket)| Handed { role: Role::Callers, addr, socket })
+            .map(|(addr, socket)| Handed { role: Role::Callers, addr, socket: socket.into() })
             .collect();
         if let Some(admin) = &admin {
-            let (addr, socket) = (admin.local_addr()?, admin.try_clone()?);
+            let (addr, socket) = (admin.local_addr()?, admin.try_clone()?.into());
             handed.push(Handed { role: Role::Admin, addr, socket });
         }
         Ok(handed)
     };
-    let wait = move || {
-        // The predecessor gives the name up a moment after we told it that we are ready.
-        let listener = (0..50).find_map(|_| match takeover::announce(first) {
-            Ok(listener) => Some(listener),
-            Err(_taken) => {
-                std::thread::sleep(Duration::from_millis(100));
-                None
-            }
-        });
-        let Some(listener) = listener else {
-            tracing::warn!(addr = %first, "this gateway cannot be taken over: its name is taken");
-            return;
-        };
-        match takeover::wait_for_successor(&listener, sockets) {
-            Ok(()) => {
-                drop(listener);
-                let _stopping_already = sender.blocking_send(());
-            }
-            Err(error) => tracing::warn!(%error, "this gateway cannot be taken over"),
+    let wait = move || match takeover::wait_for_successor(&listener, sockets) {
+        Ok(()) => {
+            let _stopping_already = sender.blocking_send(());
         }
+        Err(error) => tracing::warn!(%error, "this gateway cannot be taken over"),
     };
     if let Err(error) = std::thread::Builder::new().name("byway-takeover".to_owned()).spawn(wait) {
         tracing::warn!(%error, "this gateway cannot be taken over");

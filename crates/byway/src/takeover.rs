@@ -9,11 +9,12 @@
 //! ```
 //! Both processes hold the same sockets, so what the kernel has queued is served by whoever accepts
 //! it: no connection is refused or reset. If the successor dies before `ready`, nothing happened.
-//! With `SO_REUSEPORT` alone the queue of the closing process would be lost.
+//! With `SO_REUSEPORT` alone the queue of the closing process would be lost. The abstract socket
+//! itself is handed over too, so that there is no moment without a gateway to take over from.
 
 use std::io::{self, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
@@ -36,6 +37,20 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 pub(crate) enum Role {
     Callers,
     Admin,
+    /// The abstract socket; its address means nothing.
+    Successors,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Callers, Self::Admin, Self::Successors];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Callers => "callers",
+            Self::Admin => "admin",
+            Self::Successors => "successors",
+        }
+    }
 }
 
 /// A listening socket on its way.
@@ -43,7 +58,7 @@ pub(crate) enum Role {
 pub(crate) struct Handed {
     pub(crate) role: Role,
     pub(crate) addr: SocketAddr,
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: OwnedFd,
 }
 
 /// The name under which a gateway that listens on `addr` can be found by the same user.
@@ -70,9 +85,16 @@ pub(crate) fn wait_for_successor(
     listener: &UnixListener,
     sockets: impl Fn() -> io::Result<Vec<Handed>>,
 ) -> io::Result<()> {
+    let all = || {
+        let mut all = sockets()?;
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        let socket = listener.as_fd().try_clone_to_owned()?;
+        all.push(Handed { role: Role::Successors, addr, socket });
+        Ok(all)
+    };
     loop {
         let (stream, _) = listener.accept()?;
-        match hand_over(&stream, &sockets) {
+        match hand_over(&stream, &all) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "a takeover did not come to its end"),
@@ -98,11 +120,7 @@ fn hand_over(
     let mut list = String::new();
     let mut descriptors: Vec<BorrowedFd<'_>> = Vec::new();
     for handed in sockets.iter().take(N_SOCKETS_MAX) {
-        let role = match handed.role {
-            Role::Callers => "callers",
-            Role::Admin => "admin",
-        };
-        list.push_str(&format!("{role} {}\n", handed.addr));
+        list.push_str(&format!("{} {}\n", handed.role.as_str(), handed.addr));
         descriptors.push(handed.socket.as_fd());
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(N_SOCKETS_MAX))];
@@ -145,8 +163,8 @@ impl Takeover {
         let list = std::str::from_utf8(list).map_err(io::Error::other)?;
         let handed = list.lines().zip(descriptors).filter_map(|(line, descriptor)| {
             let (role, addr) = line.split_once(' ')?;
-            let role = if role == "admin" { Role::Admin } else { Role::Callers };
-            Some(Handed { role, addr: addr.parse().ok()?, socket: TcpListener::from(descriptor) })
+            let role = Role::ALL.into_iter().find(|known| known.as_str() == role)?;
+            Some(Handed { role, addr: addr.parse().ok()?, socket: descriptor })
         });
         Ok((Self { stream }, handed.collect()))
     }

@@ -256,7 +256,7 @@ fn socks() -> Option<(Process, SocketAddr)> {
     if !process::have("microsocks") {
         return None;
     }
-    let port = byway_e2e::process::free_port();
+    let port = process::free_port();
     let mut command = Command::new("microsocks");
     let socks = Process::start(command.args(["-i", "127.0.0.1", "-p", &port.to_string()]));
     let addr = SocketAddr::from(([127, 0, 0, 1], port));

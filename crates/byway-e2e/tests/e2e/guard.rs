@@ -138,10 +138,7 @@ fn instances_that_point_at_each_other_notice() {
         "CONNECT 192.0.2.9:443 HTTP/1.1\r\nHost: 192.0.2.9:443\r\n\r\n",
     ] {
         let answer = raw::ask(first.addr, request.as_bytes());
-        let status = answer.status();
-        assert!((500..600).contains(&status), "{answer:?}");
-        let said = format!("{:?}", answer);
-        assert!(said.contains("loop") || said.contains("path_refused") || status == 502, "{said}");
+        assert!(answer.first_line().ends_with(b"(loop)"), "{answer:?}");
     }
 }
 

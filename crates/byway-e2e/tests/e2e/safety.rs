@@ -160,7 +160,10 @@ fn hostile_bytes_never_take_the_gateway_down() {
     for _ in 0..400 {
         let mut bytes = valid.clone().into_bytes();
         for _ in 0..=next() % 4 {
-            let at = usize::try_from(next() % bytes.len() as u64).expect("small");
+            let at = usize::try_from(next() % bytes.len().max(1) as u64).expect("small");
+            if bytes.is_empty() {
+                break;
+            }
             match next() % 3 {
                 0 => bytes[at] = (next() & 0xff) as u8,
                 1 => drop(bytes.remove(at)),
@@ -194,9 +197,10 @@ fn callers_that_vanish_leave_nothing_behind() {
             "POST /to/origin/ HTTP/1.1\r\nHost: {}\r\nContent-Length: 1000000\r\n\r\n",
             gateway.addr
         );
-        stream.write_all(request.as_bytes()).expect("taken");
+        // Some of them come while fifty others are still there, and are refused.
+        let _refused = stream.write_all(request.as_bytes());
         if n % 2 == 0 {
-            stream.write_all(&[b'x'; 10_000]).expect("taken");
+            let _refused = stream.write_all(&[b'x'; 10_000]);
         }
     }
     process::until("all of them gone", || {
