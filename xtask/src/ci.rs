@@ -20,7 +20,7 @@ use totals::Totals;
 pub(crate) const HELP: &str = "\
 cargo xtask ci: all checks; stops at the first that fails
 
-  environment → format → tidy → clippy → tests → doc tests → docs → deny, machete, typos → release build
+  environment → format → tidy → clippy → binary → tests → doc tests → docs → deny, machete, typos → release build
 
 With CI=true a missing tool is an error; otherwise it is said, and what needs it may fail.
 The last line is the number of tests: `N passed, N failed, N skipped`.
@@ -47,6 +47,10 @@ const STEPS: &[Step] = &[
     ("clippy", |ci| {
         let mut clippy = ci.cargo("clippy");
         run::loud(clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
+    }),
+    ("binary", |ci| {
+        let mut build = ci.cargo("build");
+        run::loud(build.args(["--bin", "byway", "--quiet"]))
     }),
     ("tests", tests),
     ("doc tests", |ci| run::loud(ci.cargo("test").args(["--workspace", "--doc", "--quiet"]))),
@@ -114,6 +118,7 @@ fn tests(ci: &mut Ci) -> Outcome<()> {
     let mut command = if nextest {
         let mut command = ci.cargo("nextest run");
         command.args(["--workspace", "--status-level", "slow", "--final-status-level", "fail"]);
+        command.arg("--no-fail-fast");
         command
     } else {
         ui::warn("cargo-nextest is not installed; taking cargo test (cargo install cargo-nextest)");
@@ -121,6 +126,7 @@ fn tests(ci: &mut Ci) -> Outcome<()> {
         command.args(["--workspace", "--all-targets", "--no-fail-fast"]);
         command
     };
+    command.env("BYWAY_BIN", run::target().join("debug/byway"));
     // nextest reports on standard error, cargo test on standard output.
     let (out, err) = if nextest {
         (Stdio::inherit(), Stdio::piped())

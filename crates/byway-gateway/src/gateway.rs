@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
@@ -15,6 +16,7 @@ use crate::lines::{Lines, Writer};
 use crate::listener::{self, Doorman, Entrance};
 use crate::metrics::{self, Metrics};
 use crate::snapshot::Snapshot;
+use crate::span::{FinishedSpan, Spans};
 use crate::worker::{self, Shared, Start};
 
 /// Why the gateway does not start.
@@ -67,11 +69,16 @@ impl Gateway {
     /// Starts workers and returns once all of them accept.
     ///
     /// `inherited` sockets are used for the listeners whose address they have; other listeners get
-    /// new ones.
+    /// new ones. Finished requests are also given to `spans`, if there is a place for them.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
-    pub fn start(settings: Settings, mut inherited: Inherited) -> Result<Self, StartError> {
+    pub fn start(
+        settings: Settings,
+        mut inherited: Inherited,
+        spans: Option<SyncSender<FinishedSpan>>,
+    ) -> Result<Self, StartError> {
+        let one_in = settings.otlp.as_ref().map_or(1, |otlp| otlp.one_in);
         let n_workers = settings.n_workers.max(1);
         let metrics = Arc::new(Metrics::new(n_workers));
         let mut per_worker: Vec<Vec<(std::net::TcpListener, Arc<Entrance>)>> = Vec::new();
@@ -102,6 +109,7 @@ impl Gateway {
             metrics,
             doorman: Arc::new(Doorman::default()),
             lines,
+            spans: spans.map(|sender| Spans::new(sender, one_in)),
             clock: Clock::start(),
             draining: AtomicBool::new(false),
             closing_idle: AtomicBool::new(false),
@@ -149,6 +157,18 @@ impl Gateway {
             told.map_err(|why| StartError::Worker { index, why })?;
         }
         Ok(())
+    }
+
+    /// Checks what only the data plane can tell: certificates, keys and roots.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`] for the first that cannot be used.
+    pub fn check(settings: &Settings) -> Result<(), TlsSetupError> {
+        for tls in settings.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+            TlsServer::new(tls)?;
+        }
+        let own: Arc<[SocketAddr]> = Arc::new([]);
+        Snapshot::compile(settings.clone(), 0, own, &Metrics::new(1)).map(drop)
     }
 
     /// Where callers come in, with the ports that the system chose.

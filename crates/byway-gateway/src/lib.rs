@@ -23,9 +23,11 @@ mod pool;
 mod record;
 mod respond;
 mod snapshot;
+mod span;
 mod timer;
 mod tunnel;
 mod way_in;
 mod worker;
 
 pub use gateway::{Gateway, Inherited, Observer, StartError};
+pub use span::{FinishedSpan, Parent};

@@ -111,10 +111,10 @@ pub(crate) struct Metrics {
     causes: [AtomicU64; Cause::ALL.len()],
     pub(crate) connections_open: AtomicU64,
     pub(crate) connections: AtomicU64,
-    pub(crate) requests_open: AtomicU64,
     pub(crate) reloads: AtomicU64,
     pub(crate) reloads_failed: AtomicU64,
     pub(crate) log_lines_dropped: AtomicU64,
+    pub(crate) spans_dropped: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
@@ -129,10 +129,10 @@ impl Metrics {
             causes: [const { AtomicU64::new(0) }; Cause::ALL.len()],
             connections_open: AtomicU64::new(0),
             connections: AtomicU64::new(0),
-            requests_open: AtomicU64::new(0),
             reloads: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
             log_lines_dropped: AtomicU64::new(0),
+            spans_dropped: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
         }
@@ -276,6 +276,7 @@ impl Collector for Exposition {
             ("reloads", "Configurations taken into use", &metrics.reloads),
             ("reloads_failed", "Configurations that were not taken", &metrics.reloads_failed),
             ("log_lines_dropped", "Log lines that found no room", &metrics.log_lines_dropped),
+            ("spans_dropped", "Spans that found no room", &metrics.spans_dropped),
             ("accept_errors", "Connections that could not be accepted", &metrics.accept_errors),
             ("panics", "Faults caught at a connection's edge", &metrics.panics),
         ] {
@@ -283,9 +284,7 @@ impl Collector for Exposition {
             Self::counters(&mut encoder, name, help, None, row)?;
         }
         let open = load(&metrics.connections_open);
-        Self::gauge(&mut encoder, "caller_connections_open", "Open connections of callers", open)?;
-        let open = load(&metrics.requests_open);
-        Self::gauge(&mut encoder, "requests_open", "Requests under way", open)
+        Self::gauge(&mut encoder, "caller_connections_open", "Open connections of callers", open)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::pool::Lane;
 use crate::record::{Record, Way};
 use crate::respond::{About, Problem};
 use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
+use crate::span::{FinishedSpan, Spans};
 use crate::tunnel::{Tunnel, TunnelEnd};
 use crate::way_in::{self, Request, TurnedAway};
 use crate::worker::Worker;
@@ -448,13 +449,17 @@ impl<'a> Flight<'a> {
             shard.request(outcome.class, took, seen.bytes_up, seen.bytes_down);
         }
         let status = seen.answer.map(|answer| answer.status);
+        let own = self.provider.base.as_ref().map(|base| &base.origin);
+        let origin = self.request.origin.as_deref().or(own);
+        let host = origin.map_or("", |origin| origin.host.as_str());
+        if let Some(spans) = &self.worker.shared.spans {
+            self.export(spans, host, outcome, code, took);
+        }
         if !self.worker.wants_line(&self.snapshot.settings.log, code.is_none(), status) {
             return;
         }
         let skipped: Vec<&str> =
             plan.skipped().filter_map(|(i, _)| Some(self.path(i)?.name.as_str())).collect();
-        let own = self.provider.base.as_ref().map(|base| &base.origin);
-        let origin = self.request.origin.as_deref().or(own);
         let record = Record {
             at: self.worker.clock.at(*started),
             instance: &self.snapshot.settings.instance,
@@ -463,7 +468,7 @@ impl<'a> Flight<'a> {
             method: self.request.method(),
             provider: self.provider.name.as_str(),
             rule: Some(self.request.route.rule),
-            host: origin.map_or("", |origin| origin.host.as_str()),
+            host,
             path: path.map_or("", |path| path.name.as_str()),
             skipped: &skipped.join(","),
             n_attempts: self.progress.n_attempts,
@@ -480,6 +485,41 @@ impl<'a> Flight<'a> {
             took,
         };
         self.worker.write_line(&record, self.snapshot.settings.log.format);
+    }
+}
+
+impl Flight<'_> {
+    fn export(
+        &self,
+        spans: &Spans,
+        host: &str,
+        outcome: Outcome,
+        code: Option<&str>,
+        took: Duration,
+    ) {
+        let parent = self.request.parent();
+        let status = self.progress.seen.answer.map(|answer| answer.status);
+        let failed = code.is_some() || status.is_some_and(|status| status >= 500);
+        if !spans.wants(failed, parent) {
+            return;
+        }
+        let path = self.path(self.progress.path);
+        let is_taken = spans.pass_on(FinishedSpan {
+            parent,
+            at: self.worker.clock.at(self.progress.started),
+            took,
+            method: self.request.method().to_owned(),
+            provider: self.provider.name.as_str().to_owned(),
+            path: path.map_or("", |path| path.name.as_str()).to_owned(),
+            host: host.to_owned(),
+            peer: self.progress.peer,
+            status,
+            class: outcome.class.as_str(),
+            code: code.map(str::to_owned),
+        });
+        if !is_taken {
+            self.worker.shared.metrics.spans_dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::location::Home;
 use crate::record::Way;
 use crate::respond::Problem;
 use crate::snapshot::Snapshot;
+use crate::span::Parent;
 
 /// More instances than this in a row are a loop that the names did not show.
 const N_HOPS_MAX: usize = 8;
@@ -78,6 +79,16 @@ impl Request {
     fn host(&self) -> &str {
         let host = self.raw.whole().get(self.host.0..self.host.1).unwrap_or_default();
         std::str::from_utf8(host).unwrap_or_default()
+    }
+
+    /// The caller's place in a trace, if it gives one.
+    pub(crate) fn parent(&self) -> Option<Parent> {
+        let mut lines = self.raw.whole().split(|&b| b == b'\n').skip(1);
+        lines.find_map(|line| {
+            let (name, value) = line.split_at_checked("traceparent:".len())?;
+            let is_it = name.eq_ignore_ascii_case(b"traceparent:");
+            is_it.then(|| Parent::parse(value.trim_ascii())).flatten()
+        })
     }
 
     /// Where the provider's own addresses lead, for a caller that came by base URL.

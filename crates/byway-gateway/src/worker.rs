@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::pool::{self, Pool};
 use crate::record::Record;
 use crate::snapshot::Snapshot;
+use crate::span::Spans;
 
 /// After a stop, a connection without a request may still get one in for this long: a caller may
 /// have sent it already.
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) doorman: Arc<Doorman>,
     pub(crate) lines: Lines,
+    pub(crate) spans: Option<Spans>,
     pub(crate) clock: Clock,
     pub(crate) draining: AtomicBool,
     pub(crate) closing_idle: AtomicBool,

@@ -13,6 +13,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let is_json = args.json || args.format == Format::Json;
     match byway_config::load(&args.file) {
         Ok(settings) => {
+            // Only the data plane can tell whether certificates and keys can be used.
+            if let Err(error) = byway_gateway::Gateway::check(&settings) {
+                cli::complain(&format!("{}: {:#}", args.file.display(), anyhow::Error::new(error)));
+                return Ok(ExitCode::from(2));
+            }
             if is_json {
                 cli::say("[]");
             } else {

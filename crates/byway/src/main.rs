@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod init;
 mod logging;
+mod otlp;
 mod serve;
 mod takeover;
 mod watch;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{self, ServeArgs};
 use crate::init::Bare;
 use crate::logging;
+use crate::otlp::Exporter;
 use crate::takeover::{self, Handed, Role, Takeover};
 use crate::watch::Watch;
 
@@ -49,7 +50,15 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let admin_socket = settings.admin.map(|addr| admin_socket(addr, admins)).transpose()?;
     let first = settings.listeners.first().map(|listener| listener.addr);
-    let gateway = Gateway::start(settings.clone(), callers).map_err(|error| told(error, first))?;
+    let (spans, exporter) = match &settings.otlp {
+        Some(otlp) => {
+            let (spans, exporter) = Exporter::start(otlp, &settings.instance)?;
+            (Some(spans), Some(exporter))
+        }
+        None => (None, None),
+    };
+    let gateway =
+        Gateway::start(settings.clone(), callers, spans).map_err(|error| told(error, first))?;
     let successors = match (successors, gateway.addresses().first()) {
         (None, Some(addr)) => takeover::announce(*addr)
             .inspect_err(|error| tracing::warn!(%error, "this gateway cannot be taken over"))
@@ -61,7 +70,13 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sockets = Sockets { admin: admin_socket, successors };
-    runtime.block_on(operate(args, file.as_deref(), settings, gateway, sockets))
+    let ended = runtime.block_on(operate(args, file.as_deref(), settings, gateway, sockets));
+    // The threads that may still hold the gateway end with the runtime's blocking pool.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(exporter) = exporter {
+        exporter.finish();
+    }
+    ended
 }
 
 fn config_file(args: &ServeArgs) -> anyhow::Result<Option<PathBuf>> {

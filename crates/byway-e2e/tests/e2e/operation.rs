@@ -315,6 +315,44 @@ fn sockets_of_the_service_manager_are_used() {
 }
 
 #[test]
+fn spans_reach_a_collector() {
+    let origin = Origin::echo();
+    let collector = Origin::answering(|_| origin::ok(b""));
+    let mut gateway = Gateway::start(&format!(
+        "{}[otlp]\nendpoint = \"http://{}\"\n",
+        provider(&origin),
+        collector.addr
+    ));
+    let ask = |flags: &str, span: &str| {
+        let request = format!(
+            "GET /to/origin/secret-path HTTP/1.1\r\nHost: {}\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-{span}-{flags}\r\n\r\n",
+            gateway.addr
+        );
+        assert_eq!(raw::ask(gateway.addr, request.as_bytes()).status(), 200);
+    };
+    ask("01", "b7ad6b7169203331");
+    ask("00", "00000000000000ff");
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait().code(), Some(0), "the last spans are sent before the end");
+    let bodies: Vec<u8> = collector.messages().iter().flat_map(|m| m.body.clone()).collect();
+    let has = |bytes: &[u8]| bodies.windows(bytes.len()).any(|window| window == bytes);
+    // Protobuf holds identifiers and strings as they are.
+    let trace = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes();
+    assert!(has(&trace), "the caller's trace: {} bytes", bodies.len());
+    assert!(has(&0xb7ad_6b71_6920_3331_u64.to_be_bytes()), "the caller's span is the parent");
+    assert!(!has(&0xff_u64.to_be_bytes()), "a caller that does not record is not recorded");
+    assert!(has(b"byway.provider") && has(b"origin"));
+    assert!(!has(b"secret-path"), "no target leaves");
+    let got = origin.messages();
+    let traceparent = got[0].field("traceparent");
+    assert_eq!(
+        traceparent.as_deref(),
+        Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        "passed on untouched"
+    );
+}
+
+#[test]
 fn metrics_are_whole_and_bounded() {
     let origin = Origin::echo();
     let config =
