@@ -42,7 +42,7 @@ const STEPS: &[Step] = &[
         ci.environment = environment::prepare(ci.strict)?;
         Ok(())
     }),
-    ("format", |_| run::loud(cargo().args(["fmt", "--all", "--check"]))),
+    ("format", |_| run::loud(run::cargo().args(["fmt", "--all", "--check"]))),
     ("tidy", |_| tidy::run()),
     ("clippy", |ci| {
         let mut clippy = ci.cargo("clippy");
@@ -93,16 +93,10 @@ pub(crate) fn run() -> bool {
     red.is_none()
 }
 
-fn cargo() -> Command {
-    let mut cargo = Command::new(ui::env("CARGO").unwrap_or_else(|| String::from("cargo")));
-    cargo.current_dir(run::root());
-    cargo
-}
-
 impl Ci {
     /// Cargo with a subcommand, and with what tests need to know about the environment.
     fn cargo(&self, subcommand: &str) -> Command {
-        let mut cargo = cargo();
+        let mut cargo = run::cargo();
         cargo.args(subcommand.split(' '));
         if self.strict {
             cargo.arg("--locked");
@@ -166,7 +160,7 @@ fn tests(ci: &mut Ci) -> Outcome<()> {
 }
 
 fn cargo_has(subcommand: &str) -> bool {
-    let tried = run::output(cargo().args([subcommand, "--version"]), Duration::from_secs(20));
+    let tried = run::output(run::cargo().args([subcommand, "--version"]), Duration::from_secs(20));
     tried.is_ok_and(|output| output.ok)
 }
 
@@ -176,7 +170,7 @@ fn optional(ci: &mut Ci) -> Outcome<()> {
         [("deny", &["check", "bans", "licenses", "sources"]), ("machete", &[])];
     for (tool, args) in tools {
         if cargo_has(tool) {
-            run::loud(cargo().arg(tool).args(args))?;
+            run::loud(run::cargo().arg(tool).args(args))?;
         } else {
             ui::warn(format_args!(
                 "cargo-{tool} is NOT INSTALLED; not checked (cargo install cargo-{tool})"

@@ -150,3 +150,20 @@ pub(crate) fn target() -> PathBuf {
     let target = ui::env("CARGO_TARGET_DIR").unwrap_or_else(|| String::from("target"));
     root().join(target)
 }
+
+/// Cargo as a person would call it.
+///
+/// `cargo run` tells its child about the package that it runs; build scripts that watch those
+/// variables (ring's does) would otherwise build again each time the caller changes.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(ui::env("CARGO").unwrap_or_else(|| String::from("cargo")));
+    cargo.current_dir(root());
+    let told = std::env::vars_os().map(|(name, _)| name);
+    for name in told.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    }) {
+        cargo.env_remove(name);
+    }
+    cargo
+}

@@ -1,6 +1,6 @@
 //! Outcome → what happens next. The table of DESIGN §7 for `on_block = "alert"`.
 
-use crate::classify::{Class, Outcome, Resend};
+use crate::classify::{Blame, Class, Outcome, Resend};
 
 /// When a request may be sent again on the same path, and when traffic may take another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,9 @@ pub fn next(outcome: &Outcome, chance: Chance) -> Next {
     if may_resend && law.same_path && chance.stale_connection && !chance.repeated {
         return Next::SamePath;
     }
-    if may_resend && law.other_path && chance.has_next_path {
+    // Our own machine being out of files or ports would fail on every path alike.
+    let way_out_broke = law.other_path && outcome.origin == Blame::Path;
+    if may_resend && way_out_broke && chance.has_next_path {
         return Next::NextPath;
     }
     Next::GiveUp

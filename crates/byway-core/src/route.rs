@@ -94,8 +94,8 @@ impl HostPattern {
 /// What a request asks for, as far as routing may look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked<'a> {
-    /// A host: absolute-form or CONNECT.
-    Host(&'a str),
+    /// A host and a port: absolute-form or CONNECT.
+    Host(&'a str, u16),
     /// `/to/<provider>/…`
     ProviderByPath(&'a str),
     /// `http://<provider>.localhost/…`
@@ -140,6 +140,8 @@ pub struct Route {
 #[derive(Debug)]
 pub struct RouteTable {
     by_name: BTreeMap<String, usize>,
+    /// Hosts of providers' own origins, by port: two providers may be ports of one machine.
+    origins: BTreeMap<String, Vec<(u16, usize)>>,
     exact: BTreeMap<String, usize>,
     below: BTreeMap<String, usize>,
     unlisted: Unlisted,
@@ -149,14 +151,17 @@ pub struct RouteTable {
 const HOST_BYTES_MAX: usize = 255;
 
 impl RouteTable {
-    /// Compiles the providers. A host listed twice belongs to the first that lists it.
+    /// Compiles the providers. A host listed twice belongs to the provider whose own port it is,
+    /// otherwise to the first that lists it.
     pub fn new(providers: &[Provider], unlisted: Unlisted) -> Self {
         let (mut by_name, mut exact, mut below) =
             (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut origins: BTreeMap<String, Vec<(u16, usize)>> = BTreeMap::new();
         for (index, provider) in providers.iter().enumerate() {
             by_name.insert(provider.name.as_str().to_owned(), index);
             if let Some(origin) = &provider.origin {
                 exact.entry(origin.host.clone()).or_insert(index);
+                origins.entry(origin.host.clone()).or_default().push((origin.port, index));
             }
             for pattern in &provider.hosts {
                 match pattern {
@@ -165,7 +170,7 @@ impl RouteTable {
                 };
             }
         }
-        Self { by_name, exact, below, unlisted }
+        Self { by_name, origins, exact, below, unlisted }
     }
 
     /// Finds the provider.
@@ -182,7 +187,7 @@ impl RouteTable {
         match asked {
             Asked::ProviderByPath(name) => named(name, Rule::Path),
             Asked::ProviderByHost(name) => named(name, Rule::Host),
-            Asked::Host(host) => match (self.listed(host), self.unlisted) {
+            Asked::Host(host, port) => match (self.listed(host, port), self.unlisted) {
                 (Some(index), _) => Ok(Route { provider: Some(index), rule: Rule::Listed }),
                 (None, Unlisted::Observe) => Ok(Route { provider: None, rule: Rule::Unlisted }),
                 (None, Unlisted::Refuse) => Err(Cause::HostUnlisted),
@@ -190,8 +195,8 @@ impl RouteTable {
         }
     }
 
-    /// The most specific pattern wins: the host itself, then the longest suffix.
-    fn listed(&self, host: &str) -> Option<usize> {
+    /// The most specific wins: host and port, the host itself, then the longest suffix.
+    fn listed(&self, host: &str, port: u16) -> Option<usize> {
         if self.exact.is_empty() && self.below.is_empty() {
             return None;
         }
@@ -200,6 +205,10 @@ impl RouteTable {
         lower.copy_from_slice(host.as_bytes());
         lower.make_ascii_lowercase();
         let host = std::str::from_utf8(lower).ok()?;
+        let ports = self.origins.get(host).map(Vec::as_slice).unwrap_or_default();
+        if let Some(&(_, index)) = ports.iter().find(|(at, _)| *at == port) {
+            return Some(index);
+        }
         if let Some(&index) = self.exact.get(host) {
             return Some(index);
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use crate::buf::Buf;
@@ -92,6 +93,8 @@ pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
     /// Bytes read and not dealt with: a head in the making, or a pipelined request.
     pub(crate) inbox: Buf,
+    /// When the last request was over, or the connection began.
+    pub(crate) now: Instant,
     /// The connection's one timer.
     pub(crate) timer: Timer,
     /// The settings that this connection's next request obeys.

@@ -14,6 +14,7 @@ use crate::caller::Caller;
 use crate::clock;
 use crate::pipeline::{self, After};
 use crate::respond::Problem;
+use crate::tell;
 use crate::way_in::TurnedAway;
 use crate::worker::Worker;
 
@@ -45,13 +46,13 @@ pub(crate) async fn serve(mut caller: Caller, worker: Arc<Worker>) {
             Incoming::Over => return,
             Incoming::Refused(refusal) => {
                 let turned = TurnedAway::refusal(refusal);
-                Box::pin(pipeline::turn_away(&mut caller, &worker, turned)).await
+                Box::pin(tell::turn_away(&mut caller, &worker, turned)).await
             }
             Incoming::Late => {
                 let cause = Cause::HeadTimeout;
                 let turned =
                     TurnedAway { problem: Problem::of(cause, ""), cause: Ok(cause), shape: None };
-                Box::pin(pipeline::turn_away(&mut caller, &worker, turned)).await
+                Box::pin(tell::turn_away(&mut caller, &worker, turned)).await
             }
         };
         match after {
@@ -70,7 +71,7 @@ pub(crate) async fn serve(mut caller: Caller, worker: Arc<Worker>) {
 
 /// Waits for the next head. Cancel safe: what has been read is in the inbox.
 async fn next(caller: &mut Caller, worker: &Worker) -> Incoming {
-    let began = clock::instant();
+    let began = caller.now;
     let mut head_began = None;
     let mut scan = HeadScan::default();
     let mut skipped_blank = false;

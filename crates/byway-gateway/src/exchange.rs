@@ -134,7 +134,9 @@ pub(crate) struct Exchange<'a> {
 pub(crate) struct Seen {
     /// The answer's head.
     pub(crate) answer: Option<ResponseShape>,
-    /// When its first byte came.
+    /// Whether any byte of an answer came.
+    pub(crate) any_answer: bool,
+    /// When its first byte came; `None` also if everything came at once.
     pub(crate) first_byte_at: Option<Instant>,
     /// Bytes of the answer written to the caller.
     pub(crate) bytes_down: u64,
@@ -221,6 +223,9 @@ impl<'a> Exchange<'a> {
         }
         if self.moved {
             self.moved_at = clock::instant();
+            if self.seen.any_answer && self.seen.first_byte_at.is_none() {
+                self.seen.first_byte_at = Some(self.moved_at);
+            }
         }
         let (limit, fault) = self.waiting_for();
         let due = (self.moved_at + limit).min(self.total);
@@ -365,9 +370,7 @@ impl<'a> Exchange<'a> {
                 Ok(0) => self.take_end()?,
                 Ok(_) => {
                     self.moved = true;
-                    if self.seen.first_byte_at.is_none() {
-                        self.seen.first_byte_at = Some(clock::instant());
-                    }
+                    self.seen.any_answer = true;
                 }
                 Err(error) => return Poll::Ready(Err(self.read_failed(&error))),
             }

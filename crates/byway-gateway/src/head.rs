@@ -146,11 +146,15 @@ fn stays_here(head: &ResponseHead<'_>, span: &FieldSpan) -> bool {
         || (head.shape.names_fields && named_by_connection(head.fields, head.raw, span))
 }
 
+/// More lines than this to leave out are taken out by copying.
+const N_CUTS_MAX: usize = 8;
+
 /// Lines that are left out of an answer head, noted so that the head can be changed in place.
 #[derive(Debug, Default)]
 pub(crate) struct Cuts {
     /// Start and end of each line, in order.
-    lines: Vec<(usize, usize)>,
+    lines: [(usize, usize); N_CUTS_MAX],
+    n: usize,
     head_len: usize,
 }
 
@@ -160,8 +164,12 @@ impl Cuts {
         if !inward.is_nothing() || head.shape.switches {
             return None;
         }
-        let cut = head.fields.iter().filter(|span| stays_here(head, span));
-        Some(Self { lines: cut.map(FieldSpan::range).collect(), head_len: head.raw.len() })
+        let mut cuts = Self { head_len: head.raw.len(), ..Self::default() };
+        for span in head.fields.iter().filter(|span| stays_here(head, span)) {
+            *cuts.lines.get_mut(cuts.n)? = span.range();
+            cuts.n += 1;
+        }
+        Some(cuts)
     }
 
     /// Takes the lines out of the head at the front of `buf` and returns the head's new length.
@@ -174,7 +182,7 @@ impl Cuts {
             *minor = b'1';
         }
         let (mut to, mut end) = (self.head_len, self.head_len);
-        for &(cut_start, cut_end) in self.lines.iter().rev() {
+        for &(cut_start, cut_end) in self.lines.iter().take(self.n).rev() {
             let kept = end - cut_end;
             to -= kept;
             bytes.copy_within(cut_end..end, to);

@@ -24,6 +24,7 @@ mod record;
 mod respond;
 mod snapshot;
 mod span;
+mod tell;
 mod timer;
 mod tunnel;
 mod way_in;

@@ -17,8 +17,8 @@ use crate::buf::Buf;
 use crate::caller::{Caller, CallerStream};
 use crate::clock;
 use crate::connection;
-use crate::pipeline;
 use crate::respond::Problem;
+use crate::tell;
 use crate::timer::Timer;
 use crate::way_in::TurnedAway;
 use crate::worker::Worker;
@@ -145,11 +145,13 @@ fn admit(tcp: TcpStream, peer: SocketAddr, entrance: &Arc<Entrance>, worker: &Ar
         let Some(stream) = secure(tcp, &entrance, snapshot.settings.deadlines.head).await else {
             return;
         };
+        let now = clock::instant();
         let caller = Caller {
             stream,
             peer,
             inbox: Buf::none(),
-            timer: Timer::new(clock::instant()),
+            now,
+            timer: Timer::new(now),
             snapshot,
             entrance,
         };
@@ -176,5 +178,5 @@ async fn secure(tcp: TcpStream, entrance: &Entrance, within: Duration) -> Option
 async fn refuse(mut caller: Caller, worker: Arc<Worker>) {
     let cause = Cause::TooManyConnections;
     let turned = TurnedAway { problem: Problem::of(cause, ""), cause: Ok(cause), shape: None };
-    pipeline::turn_away(&mut caller, &worker, turned).await;
+    tell::turn_away(&mut caller, &worker, turned).await;
 }

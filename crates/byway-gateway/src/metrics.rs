@@ -244,7 +244,7 @@ impl Exposition {
             let buckets: Vec<(f64, u64)> = BUCKETS
                 .iter()
                 .copied()
-                .chain([f64::MAX])
+                .chain([f64::INFINITY])
                 .zip((0..=BUCKETS.len()).map(|index| path.bucket(index)))
                 .collect();
             let count = buckets.iter().map(|&(_, n)| n).sum();
@@ -300,3 +300,6 @@ pub(crate) fn render(metrics: &Arc<Metrics>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use byway_core::cause::Cause;
 use byway_core::choose::Plan;
-use byway_core::classify::{self, Class, Outcome, Resend};
+use byway_core::classify::{self, Blame, Class, Outcome, Resend};
 use byway_core::evidence::{Evidence, Sent};
 use byway_core::failover::{self, Chance, Next};
 use byway_core::route::Scheme;
@@ -20,12 +20,13 @@ use crate::clock;
 use crate::exchange::{Around, End, Exchange, Fault, Seen};
 use crate::head;
 use crate::pool::Lane;
-use crate::record::{Record, Way};
+use crate::record::Record;
 use crate::respond::{About, Problem};
 use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
 use crate::span::{FinishedSpan, Spans};
+use crate::tell;
 use crate::tunnel::{Tunnel, TunnelEnd};
-use crate::way_in::{self, Request, TurnedAway};
+use crate::way_in::{self, Request};
 use crate::worker::Worker;
 
 /// What becomes of the caller's connection after a request.
@@ -49,6 +50,7 @@ struct Progress {
     path: usize,
     reused: bool,
     connect: Option<Duration>,
+    connected_at: Option<Instant>,
     peer: Option<std::net::SocketAddr>,
     seen: Seen,
 }
@@ -75,7 +77,7 @@ pub(crate) async fn serve(caller: &mut Caller, worker: &Arc<Worker>, head_len: u
     let started = clock::instant();
     let request = match way_in::read(caller, head_len) {
         Ok(request) => request,
-        Err(turned) => return Box::pin(turn_away(caller, worker, *turned)).await,
+        Err(turned) => return Box::pin(tell::turn_away(caller, worker, *turned)).await,
     };
     let snapshot = Arc::clone(&caller.snapshot);
     let mut flight = Flight {
@@ -89,6 +91,7 @@ pub(crate) async fn serve(caller: &mut Caller, worker: &Arc<Worker>, head_len: u
             path: 0,
             reused: false,
             connect: None,
+            connected_at: None,
             peer: None,
             seen: Seen::default(),
         },
@@ -177,13 +180,14 @@ impl<'a> Flight<'a> {
         let sent = if untouched { Sent::Nothing } else { Sent::Some };
         let reused = self.progress.reused;
         let outcome = classify::classify(&Evidence::Failed { cause, sent, reused });
-        let way_out_broke = outcome.class == Class::RelayError || cause == Cause::SourceAddressGone;
-        if way_out_broke && let Some(path) = self.path(self.progress.path) {
+        if outcome.origin == Blame::Path
+            && let Some(path) = self.path(self.progress.path)
+        {
             path.set_broken(self.worker.clock.now());
         }
         let stale = matches!(cause, Cause::ClosedWithoutAnswer | Cause::Reset)
             && reused
-            && seen.first_byte_at.is_none();
+            && !seen.any_answer;
         let limit = self.snapshot.settings.limits.replay_bytes_max;
         let chance = Chance {
             stale_connection: stale,
@@ -240,7 +244,9 @@ impl<'a> Flight<'a> {
         };
         let began = clock::instant();
         let dialled = byway_net::dial(&self.worker.resolver, &dial).await;
-        self.progress.connect = Some(clock::instant() - began);
+        let connected_at = clock::instant();
+        self.progress.connected_at = Some(connected_at);
+        self.progress.connect = Some(connected_at - began);
         match &dialled {
             Ok(dialled) => {
                 self.progress.peer = Some(dialled.peer);
@@ -257,7 +263,8 @@ impl<'a> Flight<'a> {
         path: &PathPlan,
         connection: &mut Connection,
     ) -> End {
-        let now = clock::instant();
+        // Without a dial in between hardly any time has passed.
+        let began = self.progress.connected_at.unwrap_or(self.progress.started);
         let is_tls = matches!(caller.stream, CallerStream::Tls(_));
         let mut out = std::mem::take(&mut self.request.out);
         let mut body = std::mem::replace(&mut self.request.body, byway_wire::body::Body::Left(0));
@@ -274,7 +281,7 @@ impl<'a> Flight<'a> {
             draining: &self.worker.shared.draining,
             through_proxy: connection.absolute_form,
             total: self.progress.started + self.provider.deadlines.total,
-            now,
+            now: began,
         };
         let sent = if connection.absolute_form { &mut absolute } else { &mut out };
         let mut exchange = Exchange::new(caller, &mut connection.stream, sent, &mut body, around);
@@ -424,7 +431,7 @@ impl<'a> Flight<'a> {
             is_head: shape.is_head,
             close,
         };
-        let is_sent = send(caller, problem, &about).await;
+        let is_sent = tell::send(caller, problem, &about).await;
         match (is_sent && !close, is_done) {
             (true, _) => After::KeepOpen,
             (false, true) => After::Close,
@@ -434,13 +441,14 @@ impl<'a> Flight<'a> {
 
     fn record(
         &self,
-        caller: &Caller,
+        caller: &mut Caller,
         plan: &Plan,
         outcome: Outcome,
         code: Option<&str>,
         detail: &str,
     ) {
         let now = clock::instant();
+        caller.now = now;
         let Progress { started, seen, .. } = &self.progress;
         let path = self.path(self.progress.path);
         let took = now.saturating_duration_since(*started);
@@ -481,7 +489,9 @@ impl<'a> Flight<'a> {
             bytes_up: seen.bytes_up,
             bytes_down: seen.bytes_down,
             connect: self.progress.connect,
-            first_byte: seen.first_byte_at.map(|at| at.saturating_duration_since(*started)),
+            first_byte: seen
+                .any_answer
+                .then(|| seen.first_byte_at.unwrap_or(now).saturating_duration_since(*started)),
             took,
         };
         self.worker.write_line(&record, self.snapshot.settings.log.format);
@@ -523,81 +533,7 @@ impl Flight<'_> {
     }
 }
 
-const fn ours(class: Class) -> Outcome {
-    Outcome { class, origin: classify::Blame::Us, resend: Resend::Never }
-}
-
-/// Answers a request that goes nowhere.
-pub(crate) async fn turn_away(
-    caller: &mut Caller,
-    worker: &Arc<Worker>,
-    turned: TurnedAway,
-) -> After {
-    let snapshot = Arc::clone(&caller.snapshot);
-    match turned.cause {
-        Ok(cause) => worker.shared.metrics.answered_with(cause),
-        Err(refusal) => worker.shared.metrics.refused(refusal),
-    }
-    let is_bodiless = turned.shape.is_some_and(|shape| {
-        use byway_wire::body::Framing;
-        matches!(shape.framing, Framing::Empty | Framing::Length(0))
-    });
-    let close = !is_bodiless
-        || !turned.shape.is_some_and(|shape| shape.keep_alive)
-        || worker.shared.draining.load(Ordering::Relaxed);
-    let about = About {
-        instance: &snapshot.settings.instance,
-        provider: "",
-        path: "",
-        is_head: turned.shape.is_some_and(|shape| shape.is_head),
-        close,
-    };
-    let is_sent = send(caller, &turned.problem, &about).await;
-    let now = clock::instant();
-    if worker.wants_line(&snapshot.settings.log, false, None) {
-        let record = Record {
-            at: worker.clock.at(now),
-            instance: &snapshot.settings.instance,
-            caller: caller.peer.ip(),
-            way: Way::None,
-            method: "",
-            provider: "",
-            rule: None,
-            host: "",
-            path: "",
-            skipped: "",
-            n_attempts: 0,
-            reused: false,
-            peer: None,
-            status: None,
-            outcome: ours(Class::LocalLimit),
-            code: Some(turned.problem.code),
-            detail: &turned.problem.detail,
-            bytes_up: 0,
-            bytes_down: 0,
-            connect: None,
-            first_byte: None,
-            took: Duration::ZERO,
-        };
-        worker.write_line(&record, snapshot.settings.log.format);
-    }
-    match (is_sent && !close, is_bodiless) {
-        (true, _) => After::KeepOpen,
-        (false, true) => After::Close,
-        (false, false) => After::Linger,
-    }
-}
-
-/// An answer of ours is small; a caller that does not take it within this time is gone.
-const SEND_WITHIN: Duration = Duration::from_secs(10);
-
-async fn send(caller: &mut Caller, problem: &Problem, about: &About<'_>) -> bool {
-    use tokio::io::AsyncWriteExt as _;
-    let mut bytes = Vec::with_capacity(1024);
-    problem.write(&mut bytes, about);
-    let write = async {
-        caller.stream.write_all(&bytes).await?;
-        caller.stream.flush().await
-    };
-    matches!(tokio::time::timeout(SEND_WITHIN, write).await, Ok(Ok(())))
+/// An outcome that is nobody else's doing.
+pub(crate) const fn ours(class: Class) -> Outcome {
+    Outcome { class, origin: Blame::Us, resend: Resend::Never }
 }

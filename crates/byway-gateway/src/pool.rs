@@ -43,7 +43,8 @@ pub(crate) struct Idle {
 /// The idle connections of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    lanes: Mutex<HashMap<Lane, Vec<Idle>>>,
+    /// The hasher is fast, and seeded against callers that choose hosts to collide.
+    lanes: Mutex<HashMap<Lane, Vec<Idle>, foldhash::fast::RandomState>>,
 }
 
 impl Pool {

@@ -118,3 +118,6 @@ pub(crate) struct About<'a> {
     pub(crate) is_head: bool,
     pub(crate) close: bool,
 }
+
+#[cfg(test)]
+mod tests;

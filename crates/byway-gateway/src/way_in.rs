@@ -29,11 +29,9 @@ thread_local! {
 /// A request on its way.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// The caller's head, as it came.
-    raw: Buf,
     method_len: usize,
-    /// Where the caller's `Host` stands in `raw`.
-    host: (usize, usize),
+    /// The caller's `Host`, for answers that must lead back to it.
+    host: Option<Box<str>>,
     pub(crate) shape: RequestShape,
     pub(crate) way: Way,
     is_by_path: bool,
@@ -71,19 +69,17 @@ impl TurnedAway {
 impl Request {
     /// The method as text; tokens are ASCII.
     pub(crate) fn method(&self) -> &str {
-        let method = self.raw.whole().get(..self.method_len).unwrap_or_default();
+        if self.shape.is_connect {
+            // No head is sent on, so the method stands nowhere.
+            return "CONNECT";
+        }
+        let method = self.out.whole().get(..self.method_len).unwrap_or_default();
         std::str::from_utf8(method).unwrap_or_default()
-    }
-
-    /// The caller's `Host`.
-    fn host(&self) -> &str {
-        let host = self.raw.whole().get(self.host.0..self.host.1).unwrap_or_default();
-        std::str::from_utf8(host).unwrap_or_default()
     }
 
     /// The caller's place in a trace, if it gives one.
     pub(crate) fn parent(&self) -> Option<Parent> {
-        let mut lines = self.raw.whole().split(|&b| b == b'\n').skip(1);
+        let mut lines = self.out.whole().split(|&b| b == b'\n').skip(1);
         lines.find_map(|line| {
             let (name, value) = line.split_at_checked("traceparent:".len())?;
             let is_it = name.eq_ignore_ascii_case(b"traceparent:");
@@ -99,7 +95,7 @@ impl Request {
         let base = snapshot.provider(self.route.provider).base.as_ref()?;
         let path = if self.is_by_path { base.path.as_str() } else { "" };
         let scheme = if is_tls { "https" } else { "http" };
-        Some(Home { origin: &base.origin, scheme, host: self.host(), path })
+        Some(Home { origin: &base.origin, scheme, host: self.host.as_deref()?, path })
     }
 }
 
@@ -108,7 +104,7 @@ impl Request {
 /// # Errors
 /// [`TurnedAway`], with everything the caller has to be told.
 pub(crate) fn read(caller: &mut Caller, head_len: usize) -> Result<Request, Box<TurnedAway>> {
-    let mut raw = std::mem::take(&mut caller.inbox);
+    let raw = std::mem::take(&mut caller.inbox);
     let snapshot = &caller.snapshot;
     let entrance = &caller.entrance;
     let mut leftover = Buf::none();
@@ -138,13 +134,9 @@ pub(crate) fn read(caller: &mut Caller, head_len: usize) -> Result<Request, Box<
                 leftover.vec().extend_from_slice(rest);
             }
         }
-        let base = head_raw.as_ptr() as usize;
-        let host = head.host.map_or((0, 0), |host| {
-            let start = host.raw.as_ptr() as usize - base;
-            (start, start + host.raw.len())
-        });
+        let is_base = wanted.way == Way::Base;
+        let host = head.host.filter(|_| is_base).map(|host| host.raw.into());
         Ok(Request {
-            raw: Buf::none(),
             method_len: head.method.len(),
             host,
             shape: head.shape,
@@ -158,11 +150,7 @@ pub(crate) fn read(caller: &mut Caller, head_len: usize) -> Result<Request, Box<
         })
     });
     caller.inbox = leftover;
-    let mut request = read?;
-    raw.truncate(head_len);
-    raw.discard_front();
-    request.raw = raw;
-    Ok(request)
+    read
 }
 
 /// Refuses what has been at this instance before.
@@ -204,8 +192,9 @@ fn wanted<'h>(
                 target::Scheme::Https => Scheme::Https,
             };
             let bare = authority.host_bare();
-            let route = snapshot.routes.route(Asked::Host(bare)).map_err(|cause| (cause, ""))?;
             let port = authority.port.unwrap_or(scheme.default_port());
+            let asked = Asked::Host(bare, port);
+            let route = snapshot.routes.route(asked).map_err(|cause| (cause, ""))?;
             let target_start: &[u8] = match rest.first() {
                 Some(b'/') => b"",
                 Some(_) => b"/",
@@ -228,8 +217,9 @@ fn wanted<'h>(
         }
         Target::Authority(authority) => {
             let bare = authority.host_bare();
-            let route = snapshot.routes.route(Asked::Host(bare)).map_err(|cause| (cause, ""))?;
             let port = authority.port.unwrap_or(443);
+            let asked = Asked::Host(bare, port);
+            let route = snapshot.routes.route(asked).map_err(|cause| (cause, ""))?;
             let origin = Origin { scheme: Scheme::Http, host: bare.to_ascii_lowercase(), port };
             Ok(Wanted {
                 way: Way::Connect,

@@ -74,8 +74,8 @@ pub(crate) fn build(options: &Options) -> Outcome<()> {
     if options.wants(Peer::Byway) {
         packages.push("byway");
     }
-    let mut cargo = Command::new(ui::env("CARGO").unwrap_or_else(|| String::from("cargo")));
-    cargo.args(["build", "--release"]).current_dir(run::root());
+    let mut cargo = run::cargo();
+    cargo.args(["build", "--release"]);
     for package in packages {
         cargo.args(["--package", package]);
     }
@@ -118,7 +118,7 @@ pub(crate) fn describe(options: &Options, results: &mut Results) {
     let cores = super::peers::count_cores();
     let known = [
         ("date", first("date", &["-u", "+%Y-%m-%d"])),
-        ("commit", first("git", &["rev-parse", "--short", "HEAD"])),
+        ("commit", first("git", &["describe", "--always", "--dirty", "--abbrev=7"])),
         ("CPU", cpu.map(|cpu| format!("{cpu}, {cores} cores"))),
         ("kernel", first("uname", &["-sr"])),
         ("rustc", first("rustc", &["--version"])),

@@ -1,5 +1,6 @@
 //! End-to-end tests of the built binary.
 
+mod clients;
 mod fidelity;
 mod framing;
 mod guard;
