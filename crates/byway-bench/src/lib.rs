@@ -13,6 +13,6 @@ pub mod tls;
 /// Every relay reads into one buffer of this size per thread, as the gateway does.
 pub const BUFFER: usize = 64 * 1024;
 
-/// Up to here a body is copied behind its head, so that both leave in a plain write; measured to be
-/// cheaper than a vectored one (3 % of a POST of 4 KiB).
+/// Up to here a body is copied behind its head, so that both leave in a plain write. On a POST of
+/// 4 KiB that looked 2 to 5 % cheaper than a vectored one, which is less than the rounds spread.
 pub const SMALL_BODY: usize = 16 * 1024;

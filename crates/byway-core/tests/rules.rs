@@ -1,5 +1,7 @@
 //! The rules as tables.
 
+#![cfg(test)]
+
 use std::net::IpAddr;
 
 use byway_core::cause::Cause;

@@ -121,14 +121,14 @@ impl Gateway {
     ///
     /// # Panics
     /// If the metrics cannot be read.
-    pub fn metric(&self, name: &str, label: &str) -> f64 {
+    pub fn metric(&self, name: &str, label: &str) -> u64 {
         let request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
         let answer = raw::ask(self.admin, request);
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(text.ends_with("# EOF\n"), "a whole exposition: {text}");
         text.lines()
             .filter(|line| line.starts_with(name) && line.contains(label))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
             .sum()
     }
 

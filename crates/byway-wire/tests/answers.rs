@@ -1,5 +1,7 @@
 //! Answer heads and bodies as data.
 
+#![cfg(test)]
+
 use byway_wire::body::{Body, Framing};
 use byway_wire::chunked::Chunked;
 use byway_wire::request::{Limits, RequestHead};

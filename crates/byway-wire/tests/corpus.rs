@@ -1,5 +1,7 @@
 //! Replays the fuzz corpus and bounded random inputs on stable Rust.
 
+#![cfg(test)]
+
 use std::path::PathBuf;
 
 use byway_wire::fuzz;

@@ -1,5 +1,7 @@
 //! Request heads as data: what is accepted, how it is understood, why the rest is refused.
 
+#![cfg(test)]
+
 use byway_wire::Refusal;
 use byway_wire::request::{Limits, RequestHead};
 use byway_wire::scan::HeadScan;
@@ -118,6 +120,7 @@ fn a_long_target_has_its_own_refusal() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row a request")]
 fn request_lines() {
     check(
         &[

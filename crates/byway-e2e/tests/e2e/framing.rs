@@ -163,7 +163,6 @@ fn old_callers_may_keep_their_connection() {
 #[test]
 fn a_caller_that_waits_for_100_gets_it_before_it_sends_the_body() {
     let origin = Origin::serving(|stream| {
-        let mut stream = stream;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];

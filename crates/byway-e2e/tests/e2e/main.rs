@@ -1,9 +1,18 @@
 //! End-to-end tests of the built binary.
 
+#[cfg(test)]
 mod clients;
+#[cfg(test)]
+mod desync;
+#[cfg(test)]
 mod fidelity;
+#[cfg(test)]
 mod framing;
+#[cfg(test)]
 mod guard;
+#[cfg(test)]
 mod operation;
+#[cfg(test)]
 mod paths;
+#[cfg(test)]
 mod safety;

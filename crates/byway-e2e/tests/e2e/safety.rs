@@ -71,7 +71,10 @@ fn destinations_that_are_not_public_are_refused_in_every_notation() {
         assert_eq!(answer.status(), 400, "{host}: {answer:?}");
         assert!(answer.first_line().ends_with(b"(host_not_an_address)"));
     }
-    // The control: a destination that is listed does pass.
+}
+
+#[test]
+fn a_destination_that_is_listed_passes_in_every_notation() {
     let origin = Origin::echo();
     let config =
         gateway::HEAD.replace("[gateway]\n", "[gateway]\nunlisted_allow = [\"127.0.0.1\"]\n");
@@ -130,7 +133,7 @@ fn too_many_connections_are_told_so() {
     let (gateway, _origin) = plain();
     let held: Vec<_> = (0..50).map(|_| gateway.connect()).collect();
     process::until("all of them", || {
-        (gateway.metric("byway_caller_connections_open", "") >= 50.0).then_some(())
+        (gateway.metric("byway_caller_connections_open", "") >= 50).then_some(())
     });
     let request = format!("GET /to/origin/ HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.addr);
     let answer = raw::ask(gateway.addr, request.as_bytes());
@@ -138,7 +141,7 @@ fn too_many_connections_are_told_so() {
     assert!(answer.first_line().ends_with(b"(too_many_connections)"), "{answer:?}");
     drop(held);
     process::until("room again", || {
-        (gateway.metric("byway_caller_connections_open", "") == 0.0).then_some(())
+        (gateway.metric("byway_caller_connections_open", "") == 0).then_some(())
     });
     control(&gateway);
 }
@@ -178,7 +181,7 @@ fn hostile_bytes_never_take_the_gateway_down() {
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "), "{answer:?}");
     }
     assert!(gateway.runs());
-    assert_eq!(gateway.metric("byway_panics_total", ""), 0.0);
+    assert_eq!(gateway.metric("byway_panics_total", ""), 0);
     control(&gateway);
     for message in origin.messages() {
         assert!(
@@ -204,7 +207,7 @@ fn callers_that_vanish_leave_nothing_behind() {
         }
     }
     process::until("all of them gone", || {
-        (gateway.metric("byway_caller_connections_open", "") == 0.0).then_some(())
+        (gateway.metric("byway_caller_connections_open", "") == 0).then_some(())
     });
     control(&gateway);
 }
@@ -235,7 +238,7 @@ fn errors_of_ours_say_the_same_thing_everywhere() {
     let line = gateway.line(0);
     assert_eq!((&line["code"], &line["class"]), (&"connect_refused".into(), &"refused".into()));
     assert!(!format!("{line}{answer:?}").contains("s3cret"), "no query in a log");
-    assert_eq!(gateway.metric("byway_own_answers_total", "connect_refused"), 1.0);
+    assert_eq!(gateway.metric("byway_own_answers_total", "connect_refused"), 1);
     // HEAD gets the same head and no body.
     let mut stream = gateway.connect();
     stream.write_all(request.replace("GET", "HEAD").as_bytes()).expect("taken");
