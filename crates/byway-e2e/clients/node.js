@@ -24,7 +24,7 @@ async function main() {
 
   const [host, port] = gateway.split(":");
   const settings = { proxy: { protocol: "http", host, port: Number(port) }, responseType: "text" };
-  // axios asks a proxy for https by absolute-form; the gateway then speaks TLS to the provider.
+  // Older axios asks a proxy for https by absolute-form, newer by CONNECT; either has to work.
   for (const url of [`http://${plain}${query}`, `https://${tls}${query}`]) {
     const answer = await axios.get(url, settings);
     check(answer.status, String(answer.data), `axios ${url}`);

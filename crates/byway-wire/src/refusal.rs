@@ -168,7 +168,9 @@ impl Refusal {
                 ("length_and_coding", "both Content-Length and Transfer-Encoding are present")
             }
             Self::LengthRepeated => ("length_repeated", "Content-Length is given more than once"),
-            Self::LengthSyntax => ("length_syntax", "Content-Length is not a number of bytes"),
+            Self::LengthSyntax => {
+                ("length_syntax", "Content-Length is not a number of bytes below 2^63")
+            }
             Self::CodingUnknown => {
                 ("coding_unknown", "Transfer-Encoding names something other than `chunked`")
             }

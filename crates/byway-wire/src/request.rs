@@ -296,7 +296,9 @@ fn length(value: &[u8]) -> Result<u64, Refusal> {
         });
     }
     let digits = std::str::from_utf8(value).map_err(|_| Refusal::LengthSyntax)?;
-    digits.parse().map_err(|_| Refusal::LengthSyntax)
+    let length: u64 = digits.parse().map_err(|_| Refusal::LengthSyntax)?;
+    // As for chunks: some parsers use signed numbers.
+    if i64::try_from(length).is_err() { Err(Refusal::LengthSyntax) } else { Ok(length) }
 }
 
 /// Whether a `Connection` field of the message names this field, which then stays on this hop.

@@ -279,7 +279,8 @@ fn framing() {
             "Content-Length: 0",
             "content-length: 10",
             "Content-Length: 007",
-            "Content-Length: 18446744073709551615",
+            "Content-Length: 9223372036854775807",
+            "Content-Length: 9223372036854775808",
             "Content-Length: 18446744073709551616",
             "Content-Length:",
             "Content-Length: +1",
@@ -308,7 +309,8 @@ fn framing() {
             "Content-Length: 0" => origin Length(0) keep-alive
             "content-length: 10" => origin Length(10) keep-alive
             "Content-Length: 007" => origin Length(7) keep-alive
-            "Content-Length: 18446744073709551615" => origin Length(18446744073709551615) keep-alive
+            "Content-Length: 9223372036854775807" => origin Length(9223372036854775807) keep-alive
+            "Content-Length: 9223372036854775808" => length_syntax
             "Content-Length: 18446744073709551616" => length_syntax
             "Content-Length:" => length_syntax
             "Content-Length: +1" => length_syntax

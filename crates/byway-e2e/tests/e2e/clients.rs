@@ -220,6 +220,7 @@ fn node_clients() {
     let world = World::new(websocket);
     let mut command = Command::new("node");
     command.arg(script("node.js")).env("BYWAY_TEST_NODE", node);
+    command.env("NODE_EXTRA_CA_CERTS", world.ca());
     command.args([world.gateway.addr, world.plain.addr, world.tls.addr].map(|a| a.to_string()));
     command.arg(world.ca()).arg(format!("127.0.0.1:{websocket}"));
     assert_eq!(succeed(&mut command), "fine\n");
