@@ -27,7 +27,7 @@ pub struct Plan {
     skipped: [Option<Skip>; N_PATHS_MAX],
 }
 
-/// DESIGN: at most six paths a provider; few, named, owned by the team.
+/// Paths are few, named and owned by the team: a detour, not a way to spread over addresses.
 pub const N_PATHS_MAX: usize = 6;
 
 impl Plan {

@@ -1,4 +1,4 @@
-//! Outcome → what happens next. The table of DESIGN §7 for `on_block = "alert"`.
+//! Outcome → what happens next, and the law on when traffic may move.
 
 use crate::classify::{Blame, Class, Outcome, Resend};
 

@@ -199,6 +199,7 @@ impl Gateway {
     pub fn reload(&self, settings: Settings) -> Result<(), TlsSetupError> {
         let generation = self.shared.generation.load(Ordering::Acquire) + 1;
         let own = Arc::clone(&self.own);
+        self.warn_of_what_stays(&settings);
         let compiled = Snapshot::compile(settings, generation, own, &self.shared.metrics);
         let metrics = &self.shared.metrics;
         match compiled {
@@ -211,6 +212,27 @@ impl Gateway {
             Err(error) => {
                 metrics.reloads_failed.fetch_add(1, Ordering::Relaxed);
                 Err(error)
+            }
+        }
+    }
+
+    /// Says which changes of a reload have no effect before the next start.
+    fn warn_of_what_stays(&self, new: &Settings) {
+        let old = self.shared.snapshot();
+        let old = &old.settings;
+        let addresses = |settings: &Settings| -> Vec<SocketAddr> {
+            settings.listeners.iter().map(|listener| listener.addr).collect()
+        };
+        let endpoint = |settings: &Settings| settings.otlp.as_ref().map(|o| o.endpoint.clone());
+        for (has_changed, what) in [
+            (addresses(old) != addresses(new), "listeners"),
+            (old.n_workers != new.n_workers, "workers"),
+            (old.dns.servers != new.dns.servers, "dns"),
+            (old.admin != new.admin, "admin"),
+            (endpoint(old) != endpoint(new), "otlp"),
+        ] {
+            if has_changed {
+                tracing::warn!(what, "this change needs a new process; `--takeover` loses nothing");
             }
         }
     }

@@ -65,7 +65,7 @@ enum Ending {
     /// The caller's message was malformed behind its head.
     BadRequest(byway_wire::Refusal),
     /// The answer broke off; the caller's connection ends with it.
-    BrokenOff(Cause),
+    BrokenOff(Result<Cause, byway_wire::Refusal>),
     /// The caller went away.
     CallerGone,
     /// It became a tunnel, which ended.
@@ -151,7 +151,7 @@ impl<'a> Flight<'a> {
                 Fault::Provider(cause, refusal) => (cause, refusal),
                 Fault::Request(refusal) if self.progress.seen.delivering => {
                     self.worker.shared.metrics.refused(refusal);
-                    return Ending::BrokenOff(Cause::RequestBodyTimeout);
+                    return Ending::BrokenOff(Err(refusal));
                 }
                 Fault::Request(refusal) => return Ending::BadRequest(refusal),
                 Fault::CallerGone(Some(cause)) if !self.progress.seen.delivering => {
@@ -160,7 +160,7 @@ impl<'a> Flight<'a> {
                 Fault::CallerGone(_) => return Ending::CallerGone,
             };
             if self.progress.seen.delivering {
-                return Ending::BrokenOff(cause);
+                return Ending::BrokenOff(Ok(cause));
             }
             let detail = refusal.map_or(detail, |refusal| refusal.says().to_owned());
             match self.after_failure(cause, plan, position, repeated) {
@@ -400,11 +400,15 @@ impl<'a> Flight<'a> {
                 let after = Box::pin(self.tell(caller, &problem)).await;
                 (ours(Class::LocalLimit), Some(refusal.code()), String::new(), after)
             }
-            Ending::BrokenOff(cause) => {
+            Ending::BrokenOff(broke) => {
                 // Where only the connection's end marks the end of the answer, a plain close would
                 // make half an answer look whole.
                 caller.stream.reset_on_close();
-                (self.outcome(cause), Some(cause.code()), String::new(), After::Abort)
+                let (outcome, code) = match broke {
+                    Ok(cause) => (self.outcome(cause), cause.code()),
+                    Err(refusal) => (ours(Class::LocalLimit), refusal.code()),
+                };
+                (outcome, Some(code), String::new(), After::Abort)
             }
             Ending::CallerGone => {
                 (ours(Class::Cancelled), Some("caller_gone"), String::new(), After::Close)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_core::classify::Class;
+use byway_core::classify::{self, Class, Outcome, Resend};
 use byway_wire::body::Framing;
 use tokio::io::AsyncWriteExt as _;
 
@@ -22,10 +22,17 @@ pub(crate) async fn turn_away(
     turned: TurnedAway,
 ) -> After {
     let snapshot = Arc::clone(&caller.snapshot);
-    match turned.cause {
-        Ok(cause) => worker.shared.metrics.answered_with(cause),
-        Err(refusal) => worker.shared.metrics.refused(refusal),
-    }
+    let outcome = match turned.cause {
+        Ok(cause) => {
+            worker.shared.metrics.answered_with(cause);
+            let (class, origin) = classify::blame(cause);
+            Outcome { class, origin, resend: Resend::Never }
+        }
+        Err(refusal) => {
+            worker.shared.metrics.refused(refusal);
+            ours(Class::LocalLimit)
+        }
+    };
     let is_bodiless = turned
         .shape
         .is_some_and(|shape| matches!(shape.framing, Framing::Empty | Framing::Length(0)));
@@ -57,7 +64,7 @@ pub(crate) async fn turn_away(
             reused: false,
             peer: None,
             status: None,
-            outcome: ours(Class::LocalLimit),
+            outcome,
             code: Some(turned.problem.code),
             detail: &turned.problem.detail,
             bytes_up: 0,

@@ -235,7 +235,12 @@ async fn operate(
             () = tokio::time::sleep(WATCH_EVERY) => Event::Look,
         };
         match event {
-            Event::Stop | Event::Replaced => break,
+            Event::Stop => break,
+            Event::Replaced => {
+                // The successor answers operators from now on, on the same socket.
+                stop_admin.cancel();
+                break;
+            }
             Event::Reload => reload(args, file, &gateway),
             Event::Look => {
                 if watch.as_mut().is_some_and(Watch::has_changed) {

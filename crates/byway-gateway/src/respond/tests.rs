@@ -73,8 +73,9 @@ fn the_document_lists_every_code() {
     text.push_str(
         "\nWith `ConnectTimeout` and its like only a configured deadline is meant; see `[deadlines]` in [config.toml](config.toml).\n\n\
          ## Messages that are refused\n\n\
-         A request that cannot be forwarded to the byte, or can be read in two ways, is refused before anything is sent, and its connection is closed.\n\
-         The same rules hold for answers; a malformed answer is `answer_malformed` with the sentence as its `detail`.\n\n\
+         A request that cannot be forwarded to the byte, or can be read in two ways, is refused, and its connection is closed.\n\
+         A head, and what of the body came with it, is refused before anything is sent; a malformed chunk further on ends the request on both sides.\n\
+         The same rules hold for answers (`status_line` is theirs alone); a malformed answer is `answer_malformed` with the sentence as its `detail`.\n\n\
          | code | status | meaning |\n|---|---|---|\n",
     );
     for refusal in Refusal::ALL {
