@@ -113,6 +113,7 @@ pub(crate) struct Exchange<'a> {
     piece: Buf,
     piece_ready: usize,
     sending: Sending,
+    was_reset: bool,
     receiving: Receiving,
     answer: Buf,
     answer_ready: usize,
@@ -195,6 +196,7 @@ impl<'a> Exchange<'a> {
             piece: Buf::none(),
             piece_ready: 0,
             sending: Sending::Head,
+            was_reset: false,
             receiving: Receiving::Head,
             answer: Buf::none(),
             answer_ready: 0,
@@ -280,8 +282,8 @@ impl<'a> Exchange<'a> {
                     if self.out.is_empty() {
                         self.sending =
                             if self.body_up.is_done() { Sending::Done } else { Sending::Body };
-                        if ready!(Pin::new(&mut *self.provider).poll_flush(cx)).is_err() {
-                            self.sending = Sending::Broken;
+                        if let Err(error) = ready!(Pin::new(&mut *self.provider).poll_flush(cx)) {
+                            self.break_off(&error);
                         }
                         continue;
                     }
@@ -290,7 +292,8 @@ impl<'a> Exchange<'a> {
                             self.out.advance(n);
                             self.count_up(n);
                         }
-                        Ok(_) | Err(_) => self.sending = Sending::Broken,
+                        Ok(_) => self.break_off(&io::ErrorKind::WriteZero.into()),
+                        Err(error) => self.break_off(&error),
                     }
                 }
                 Sending::Body => ready!(self.poll_body_up(cx))?,
@@ -308,14 +311,18 @@ impl<'a> Exchange<'a> {
                     self.piece.consume(n);
                     self.count_up(n);
                 }
-                Ok(_) | Err(_) => {
-                    self.sending = Sending::Broken;
+                Ok(_) => {
+                    self.break_off(&io::ErrorKind::WriteZero.into());
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) => {
+                    self.break_off(&error);
                     return Poll::Ready(Ok(()));
                 }
             }
         }
-        if ready!(Pin::new(&mut *self.provider).poll_flush(cx)).is_err() {
-            self.sending = Sending::Broken;
+        if let Err(error) = ready!(Pin::new(&mut *self.provider).poll_flush(cx)) {
+            self.break_off(&error);
             return Poll::Ready(Ok(()));
         }
         if self.body_up.is_done() {
@@ -334,6 +341,14 @@ impl<'a> Exchange<'a> {
             // The caller ended or broke inside its own body: nobody is left to answer.
             Ok(_) | Err(_) => Poll::Ready(Err(Fault::CallerGone(None))),
         }
+    }
+
+    /// Notes that the provider takes no more. A reset that a write sees first looks like a plain
+    /// end to the next read, so it is remembered.
+    fn break_off(&mut self, error: &io::Error) {
+        self.sending = Sending::Broken;
+        self.was_reset |=
+            matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
     }
 
     fn count_up(&mut self, n: usize) {
@@ -560,7 +575,9 @@ impl<'a> Exchange<'a> {
     fn take_end(&mut self) -> Result<(), Fault> {
         match self.receiving {
             Receiving::Head | Receiving::Interim => {
-                let cause = if self.answer.is_empty() {
+                let cause = if self.was_reset {
+                    Cause::Reset
+                } else if self.answer.is_empty() {
                     Cause::ClosedWithoutAnswer
                 } else {
                     Cause::AnswerTruncated

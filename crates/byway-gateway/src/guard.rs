@@ -119,3 +119,6 @@ pub(crate) fn web_page(head: &RequestHead<'_>, provider: Option<&Origin>) -> Res
         provider.is_some_and(|p| origin.eq_ignore_ascii_case(p.to_string().as_bytes()));
     if is_own || is_provider { Ok(()) } else { Err(Cause::WebPage) }
 }
+
+#[cfg(test)]
+mod tests;

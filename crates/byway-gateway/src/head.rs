@@ -226,3 +226,6 @@ pub(crate) fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_>, inward:
     }
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,3 +44,6 @@ impl Home<'_> {
         is_same.then(|| [base().as_bytes(), rest].concat())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,3 +178,6 @@ pub(crate) fn quote(out: &mut String, value: &str) {
     }
     out.push('"');
 }
+
+#[cfg(test)]
+mod tests;

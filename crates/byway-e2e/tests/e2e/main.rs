@@ -5,6 +5,8 @@ mod clients;
 #[cfg(test)]
 mod desync;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod fidelity;
 #[cfg(test)]
 mod framing;
