@@ -26,6 +26,7 @@ use byway_wire::{Refusal, Version};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
+use crate::around::{Around, Seen};
 use crate::buf::Buf;
 use crate::caller::Caller;
 use crate::clock;
@@ -127,48 +128,6 @@ pub(crate) struct Exchange<'a> {
     moved: bool,
     /// What the attempt showed so far.
     pub(crate) seen: Seen,
-}
-
-/// What an exchange has shown.
-#[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent observations of one exchange")]
-pub(crate) struct Seen {
-    /// The answer's head.
-    pub(crate) answer: Option<ResponseShape>,
-    /// Whether any byte of an answer came.
-    pub(crate) any_answer: bool,
-    /// When its first byte came; `None` also if everything came at once.
-    pub(crate) first_byte_at: Option<Instant>,
-    /// Bytes of the answer written to the caller.
-    pub(crate) bytes_down: u64,
-    /// Bytes of the request written to the provider.
-    pub(crate) bytes_up: u64,
-    /// Whether the caller has got any byte of this answer.
-    pub(crate) delivering: bool,
-    /// Whether the caller's connection can be used again.
-    pub(crate) caller_open: bool,
-    /// Whether the provider's connection can be used again.
-    pub(crate) provider_open: bool,
-    /// Whether body bytes beyond `out` were taken from the caller.
-    pub(crate) took_more: bool,
-}
-
-/// The surroundings of an exchange that do not change.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Around<'a> {
-    pub(crate) request: &'a RequestShape,
-    pub(crate) deadlines: &'a Deadlines,
-    /// Where the provider's own addresses lead for this caller, if it came by base URL.
-    pub(crate) home: Option<Home<'a>>,
-    pub(crate) n_fields_max: usize,
-    pub(crate) head_bytes_max: usize,
-    /// Whether the gateway is stopping, so that connections should end.
-    pub(crate) draining: &'a AtomicBool,
-    /// Whether a 407 speaks of our own way out and not of the provider.
-    pub(crate) through_proxy: bool,
-    /// When the whole request must be over.
-    pub(crate) total: Instant,
-    pub(crate) now: Instant,
 }
 
 impl<'a> Exchange<'a> {

@@ -6,6 +6,7 @@
 
 pub mod admin;
 
+mod around;
 mod buf;
 mod caller;
 mod clock;

@@ -14,10 +14,11 @@ use byway_core::route::Scheme;
 use byway_net::{Dial, DialFailure, Dialled, Stream, Target};
 use tokio::time::Instant;
 
+use crate::around::{Around, Seen};
 use crate::buf::Buf;
 use crate::caller::{Caller, CallerStream};
 use crate::clock;
-use crate::exchange::{Around, End, Exchange, Fault, Seen};
+use crate::exchange::{End, Exchange, Fault};
 use crate::head;
 use crate::pool::Lane;
 use crate::record::Record;
