@@ -1,7 +1,11 @@
 //! Evidence → outcome: what it is, who is to blame, whether it may be sent again.
 
+mod signatures;
+
 use crate::cause::Cause;
-use crate::evidence::{Evidence, Sent};
+use crate::evidence::{Answer, Evidence, Sent};
+
+pub use signatures::{EdgeId, SignatureId, Signatures};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,10 +14,16 @@ pub enum Class {
     Ok,
     /// A 4xx that speaks about the request.
     ClientError,
-    /// 401, 407.
+    /// 401, 407: who we are is not accepted.
     Auth,
+    /// Refused for what or where we are: the law (451), a country, sanctions, the account.
+    Denied,
     /// 429.
     RateLimited,
+    /// Refused for the address that asks.
+    BlockedIp,
+    /// Asked to prove that we are no robot.
+    Challenge,
     /// 5xx.
     Outage,
     /// 503.
@@ -44,11 +54,14 @@ pub enum Class {
 
 impl Class {
     /// Every class, for tables and metrics.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Ok,
         Self::ClientError,
         Self::Auth,
+        Self::Denied,
         Self::RateLimited,
+        Self::BlockedIp,
+        Self::Challenge,
         Self::Outage,
         Self::Overload,
         Self::ConnectTimeout,
@@ -70,7 +83,10 @@ impl Class {
             Self::Ok => "ok",
             Self::ClientError => "client_error",
             Self::Auth => "auth",
+            Self::Denied => "denied",
             Self::RateLimited => "rate_limited",
+            Self::BlockedIp => "blocked_ip",
+            Self::Challenge => "challenge",
             Self::Outage => "outage",
             Self::Overload => "overload",
             Self::ConnectTimeout => "connect_timeout",
@@ -97,6 +113,8 @@ pub enum Blame {
     Path,
     /// Between us and the provider; one attempt cannot say more.
     Network,
+    /// The CDN or firewall in front of the provider.
+    Edge,
     /// The provider.
     Provider,
 }
@@ -108,6 +126,7 @@ impl Blame {
             Self::Us => "us",
             Self::Path => "path",
             Self::Network => "network",
+            Self::Edge => "edge",
             Self::Provider => "provider",
         }
     }
@@ -124,6 +143,28 @@ pub enum Resend {
     Never,
 }
 
+/// How far one attempt alone can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// It may well be something else.
+    Weak,
+    /// Probably so.
+    Likely,
+    /// The other side says so itself, or there is no other reading.
+    Strong,
+}
+
+impl Confidence {
+    /// The stable name, for logs and facts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Weak => "weak",
+            Self::Likely => "likely",
+            Self::Strong => "strong",
+        }
+    }
+}
+
 /// The judgement of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
@@ -131,39 +172,64 @@ pub struct Outcome {
     pub class: Class,
     /// On whose side.
     pub origin: Blame,
+    /// How far this attempt alone can be believed.
+    pub confidence: Confidence,
     /// Whether it may be sent again.
     pub resend: Resend,
+    /// Whose edge answered, whether or not it refused: an index into [`Signatures::edges`].
+    pub edge: Option<EdgeId>,
+    /// The signature that decided: an index into [`Signatures`].
+    pub signature: Option<SignatureId>,
+}
+
+impl Outcome {
+    /// An outcome that no signature had a part in.
+    pub const fn plain(
+        class: Class,
+        origin: Blame,
+        confidence: Confidence,
+        resend: Resend,
+    ) -> Self {
+        Self { class, origin, confidence, resend, edge: None, signature: None }
+    }
 }
 
 /// Judges one attempt by itself.
-pub fn classify(evidence: &Evidence) -> Outcome {
-    match *evidence {
-        Evidence::Answered { status } => answered(status),
-        Evidence::Tunnelled => {
-            Outcome { class: Class::Ok, origin: Blame::Provider, resend: Resend::Never }
+pub fn classify(evidence: &Evidence<'_>, signatures: &Signatures) -> Outcome {
+    match evidence {
+        Evidence::Answered(answer) => answered(answer, signatures),
+        Evidence::Tunnelled { .. } => {
+            Outcome::plain(Class::Ok, Blame::Provider, Confidence::Weak, Resend::Never)
         }
         Evidence::Failed { cause, sent, .. } => {
-            let (class, origin) = blame(cause);
+            let (class, origin) = blame(*cause);
             let resend = match (class, sent) {
                 (Class::LocalLimit | Class::Cancelled, _) => Resend::Never,
                 (_, Sent::Nothing) => Resend::Safe,
                 (_, Sent::Some) => Resend::IfIdempotent,
             };
-            Outcome { class, origin, resend }
+            Outcome::plain(class, origin, Confidence::Strong, resend)
         }
     }
 }
 
-fn answered(status: u16) -> Outcome {
-    let (class, origin) = match status {
+/// An answer without a signature, judged by its status alone.
+pub const fn by_status(status: u16) -> (Class, Blame) {
+    match status {
         0..=399 => (Class::Ok, Blame::Provider),
         401 | 407 => (Class::Auth, Blame::Us),
         429 => (Class::RateLimited, Blame::Provider),
+        451 => (Class::Denied, Blame::Provider),
         400..=499 => (Class::ClientError, Blame::Us),
         503 => (Class::Overload, Blame::Provider),
         500.. => (Class::Outage, Blame::Provider),
-    };
-    Outcome { class, origin, resend: Resend::Never }
+    }
+}
+
+fn answered(answer: &Answer<'_>, signatures: &Signatures) -> Outcome {
+    let _ = signatures;
+    let (class, origin) = by_status(answer.status);
+    Outcome::plain(class, origin, Confidence::Strong, Resend::IfIdempotent)
 }
 
 /// The class and the side of a failure.

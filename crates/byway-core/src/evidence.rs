@@ -1,6 +1,9 @@
 //! What an attempt showed, before anybody judges it.
 
+use std::time::Duration;
+
 use crate::cause::Cause;
+use crate::route::Scheme;
 
 /// How much of the request the other side may have seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,13 +15,10 @@ pub enum Sent {
 }
 
 /// One attempt's result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
-    /// The head of an answer came.
-    Answered {
-        /// Its status.
-        status: u16,
-    },
+#[derive(Debug, Clone, Copy)]
+pub enum Evidence<'a> {
+    /// An answer came.
+    Answered(Answer<'a>),
     /// No answer came.
     Failed {
         /// What happened instead.
@@ -29,5 +29,44 @@ pub enum Evidence {
         reused: bool,
     },
     /// A tunnel was opened; nothing inside it can be seen but its end.
-    Tunnelled,
+    Tunnelled {
+        /// Bytes towards the provider.
+        bytes_up: u64,
+        /// Bytes from the provider.
+        bytes_down: u64,
+    },
+}
+
+/// An answer, as far as it has been looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Answer<'a> {
+    /// Its status.
+    pub status: u16,
+    /// Its reason phrase.
+    pub reason: &'a [u8],
+    /// Its fields in order, names as they were sent.
+    pub fields: &'a [(&'a [u8], &'a [u8])],
+    /// The first bytes of its body, decoded (RFC 9110 §8.4); empty if nobody looked.
+    pub body: &'a [u8],
+    /// What the route's normal answers look like.
+    pub usual: Option<&'a crate::history::Usual>,
+    /// How long it took from the end of the request to the first byte.
+    pub first_byte: Option<Duration>,
+    /// The length of the body, if it is known.
+    pub body_bytes: Option<u64>,
+    /// What was asked, for redirects that lead elsewhere.
+    pub asked: Option<(Scheme, &'a str)>,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer of which only the status is known.
+    pub fn bare(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// The value of the first field of that name, whatever its case.
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        let found = self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|&(_, value)| value)
+    }
 }

@@ -15,7 +15,8 @@ pub struct Law {
 pub const fn law(class: Class) -> Law {
     let (same_path, other_path) = match class {
         Class::Ok | Class::ClientError | Class::Contract => (false, false),
-        Class::Auth | Class::RateLimited => (false, false),
+        Class::Auth | Class::Denied | Class::RateLimited | Class::Challenge => (false, false),
+        Class::BlockedIp => (false, false),
         Class::ConnectTimeout | Class::Refused | Class::Reset | Class::Tls => (true, false),
         Class::Outage | Class::Overload | Class::ReadTimeout => (true, false),
         Class::Dns => (false, false),

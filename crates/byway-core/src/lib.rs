@@ -10,6 +10,7 @@ pub mod classify;
 pub mod destination;
 pub mod evidence;
 pub mod failover;
+pub mod history;
 pub mod id;
 pub mod route;
 pub mod secret;

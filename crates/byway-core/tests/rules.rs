@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use byway_core::cause::Cause;
 use byway_core::choose::{PathView, choose};
-use byway_core::classify::{Blame, Class, Outcome, Resend, blame};
+use byway_core::classify::{Blame, Class, Confidence, Outcome, Resend, blame};
 use byway_core::destination::{AddressClass, HostKind, Network, host_kind, may_reach};
 use byway_core::failover::{Chance, Next, law, next};
 use byway_core::id::{PathName, ProviderName};
@@ -203,7 +203,10 @@ fn the_law() {
         ok: never / never
         client_error: never / never
         auth: never / never
+        denied: never / never
         rate_limited: never / never
+        blocked_ip: never / never
+        challenge: never / never
         outage: yes / never
         overload: yes / never
         connect_timeout: yes / never
@@ -235,7 +238,8 @@ fn a_request_is_sent_again_only_where_that_is_safe() {
         for cause in Cause::ALL {
             let (class, origin) = blame(*cause);
             for resend in [Resend::Safe, Resend::IfIdempotent, Resend::Never] {
-                let decided = next(&Outcome { class, origin, resend }, chance);
+                let decided =
+                    next(&Outcome::plain(class, origin, Confidence::Strong, resend), chance);
                 let may = chance.replayable
                     && (resend == Resend::Safe
                         || (resend == Resend::IfIdempotent && chance.idempotent));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use byway_core::cause::Cause;
 use byway_core::choose::Plan;
-use byway_core::classify::{self, Blame, Class, Outcome, Resend};
-use byway_core::evidence::{Evidence, Sent};
+use byway_core::classify::{self, Blame, Class, Confidence, Outcome, Resend};
+use byway_core::evidence::{Answer, Evidence, Sent};
 use byway_core::failover::{self, Chance, Next};
 use byway_core::route::Scheme;
 use byway_net::{Dial, DialFailure, Dialled, Stream, Target};
@@ -180,7 +180,10 @@ impl<'a> Flight<'a> {
         let untouched = seen.bytes_up == 0 || cause == Cause::PathCredentials;
         let sent = if untouched { Sent::Nothing } else { Sent::Some };
         let reused = self.progress.reused;
-        let outcome = classify::classify(&Evidence::Failed { cause, sent, reused });
+        let outcome = classify::classify(
+            &Evidence::Failed { cause, sent, reused },
+            &self.snapshot.signatures,
+        );
         if outcome.origin == Blame::Path
             && let Some(path) = self.path(self.progress.path)
         {
@@ -377,11 +380,15 @@ impl<'a> Flight<'a> {
         let (outcome, code, detail, after) = match ending {
             Ending::Answered(after) => {
                 let status = self.progress.seen.answer.map_or(0, |answer| answer.status);
-                let outcome = classify::classify(&Evidence::Answered { status });
+                let evidence = Evidence::Answered(Answer::bare(status));
+                let outcome = classify::classify(&evidence, &self.snapshot.signatures);
                 (outcome, None, String::new(), after)
             }
             Ending::Tunnelled(end) => {
-                let outcome = classify::classify(&Evidence::Tunnelled);
+                let seen = &self.progress.seen;
+                let evidence =
+                    Evidence::Tunnelled { bytes_up: seen.bytes_up, bytes_down: seen.bytes_down };
+                let outcome = classify::classify(&evidence, &self.snapshot.signatures);
                 let (code, detail) = match end {
                     TunnelEnd::Closed => (None, String::new()),
                     TunnelEnd::Idle => (Some("tunnel_idle"), String::new()),
@@ -422,7 +429,7 @@ impl<'a> Flight<'a> {
     fn outcome(&self, cause: Cause) -> Outcome {
         let sent = if self.progress.seen.bytes_up == 0 { Sent::Nothing } else { Sent::Some };
         let reused = self.progress.reused;
-        classify::classify(&Evidence::Failed { cause, sent, reused })
+        classify::classify(&Evidence::Failed { cause, sent, reused }, &self.snapshot.signatures)
     }
 
     async fn tell(&self, caller: &mut Caller, problem: &Problem) -> After {
@@ -540,5 +547,5 @@ impl Flight<'_> {
 
 /// An outcome that is nobody else's doing.
 pub(crate) const fn ours(class: Class) -> Outcome {
-    Outcome { class, origin: Blame::Us, resend: Resend::Never }
+    Outcome::plain(class, Blame::Us, Confidence::Strong, Resend::Never)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use byway_core::choose::{self, PathView, Plan};
+use byway_core::classify::Signatures;
 use byway_core::destination::Network;
 use byway_core::id::{PathName, ProviderName};
 use byway_core::route::{Origin, RouteTable};
@@ -32,6 +33,7 @@ pub(crate) struct Snapshot {
     pub(crate) providers: Vec<ProviderPlan>,
     pub(crate) observed: ProviderPlan,
     pub(crate) wire_limits: Limits,
+    pub(crate) signatures: Signatures,
     /// Where we listen, so that a request to ourselves is recognised.
     pub(crate) own: Arc<[SocketAddr]>,
 }
@@ -165,7 +167,8 @@ impl Snapshot {
         };
         let routes = RouteTable::new(&settings.providers, settings.unlisted);
         drop(broken);
-        Ok(Self { generation, settings, routes, providers, observed, wire_limits, own })
+        let signatures = Signatures::default();
+        Ok(Self { generation, settings, routes, providers, observed, wire_limits, signatures, own })
     }
 
     /// The provider of a route.

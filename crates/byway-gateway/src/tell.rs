@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_core::classify::{self, Class, Outcome, Resend};
+use byway_core::classify::{self, Class, Confidence, Outcome, Resend};
 use byway_wire::body::Framing;
 use tokio::io::AsyncWriteExt as _;
 
@@ -26,7 +26,7 @@ pub(crate) async fn turn_away(
         Ok(cause) => {
             worker.shared.metrics.answered_with(cause);
             let (class, origin) = classify::blame(cause);
-            Outcome { class, origin, resend: Resend::Never }
+            Outcome::plain(class, origin, Confidence::Strong, Resend::Never)
         }
         Err(refusal) => {
             worker.shared.metrics.refused(refusal);

@@ -1,6 +1,6 @@
 //! The canonical line in both formats.
 
-use byway_core::classify::{Blame, Class, Resend};
+use byway_core::classify::{Blame, Class, Confidence, Outcome, Resend};
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -21,7 +21,7 @@ fn full() -> Record<'static> {
         reused: true,
         peer: Some(SocketAddr::from(([192, 0, 2, 1], 443))),
         status: Some(200),
-        outcome: Outcome { class: Class::Ok, origin: Blame::Provider, resend: Resend::Never },
+        outcome: Outcome::plain(Class::Ok, Blame::Provider, Confidence::Strong, Resend::Never),
         code: None,
         detail: "",
         bytes_up: 1,
