@@ -17,6 +17,11 @@ pub trait Environment {
     /// # Errors
     /// Whatever reading it said.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// A path as the process can use it; relative ones are meant from the configuration file.
+    fn resolve(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
 }
 
 /// No file that a configuration names needs to be larger.
@@ -35,6 +40,10 @@ impl Environment for Process {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         read_at_most(&self.directory.join(path))
+    }
+
+    fn resolve(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
     }
 }
 

@@ -1,9 +1,10 @@
 //! `[gateway]` and `[admin]`.
 
-use byway_core::route::HostPattern;
+use byway_core::route::{HostPattern, Origin};
 use byway_core::settings::{Listener, Settings, Unlisted};
 
 use crate::section::{Reading, Section, Value};
+use crate::url;
 
 /// More threads than any machine that this was tried on.
 const N_WORKERS_MAX: usize = 1024;
@@ -58,6 +59,9 @@ fn gateway(reading: &mut Reading<'_>, mut section: Section<'_>, settings: &mut S
     {
         settings.drain = drain;
     }
+    if let Some(value) = section.get("exit_echo") {
+        settings.exit_echo = exit_echo(reading, value);
+    }
     if let Some(value) = section.get("trusted_roots") {
         settings.roots_pem = reading.list(value, Reading::certificates);
     }
@@ -75,6 +79,27 @@ fn instance(reading: &mut Reading<'_>, value: &Value<'_>) -> Option<String> {
     let message = "an instance is named by 1 to 63 letters, digits, `-`, `_` and `.`";
     reading.problem(text.span(), message);
     None
+}
+
+/// A whole URL: origin and target.
+fn exit_echo(reading: &mut Reading<'_>, value: &Value<'_>) -> Option<(Origin, String)> {
+    let text = reading.string(value)?;
+    let after_scheme = text.get_ref().find("://").map_or(0, |at| at + 3);
+    let rest = text.get_ref().get(after_scheme..).unwrap_or_default();
+    let at = after_scheme + rest.find('/').unwrap_or(rest.len());
+    let (origin, target) = text.get_ref().split_at_checked(at).unwrap_or_default();
+    match url::origin(origin) {
+        Ok(origin) if target.bytes().all(|b| b.is_ascii_graphic()) => {
+            let target = if target.is_empty() { "/" } else { target };
+            Some((origin, target.to_owned()))
+        }
+        _ => {
+            let hint = "write a URL that answers with the caller's address: \
+                        \"https://echo.example.com/ip\"";
+            reading.problem_with_hint(text.span(), "this is not a URL", hint.to_owned());
+            None
+        }
+    }
 }
 
 fn host_name(reading: &mut Reading<'_>, value: &Value<'_>) -> Option<String> {

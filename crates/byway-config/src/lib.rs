@@ -9,6 +9,7 @@ mod file;
 mod gateway;
 mod listener;
 mod path;
+mod policy;
 mod problem;
 mod provider;
 mod redact;

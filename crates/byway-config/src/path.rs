@@ -15,18 +15,32 @@ const KINDS: [&str; 4] = ["direct", "source-ip", "http-proxy", "socks5"];
 const CREDENTIAL_BYTES_MAX: usize = 255;
 
 pub(crate) fn read(reading: &mut Reading<'_>, root: &mut Section<'_>, settings: &mut Settings) {
-    for (name, section) in root.named_tables(reading, "path", "path.NAME") {
+    for (name, mut section) in root.named_tables(reading, "path", "path.NAME") {
         let checked = PathName::new(name.get_ref());
         if let Err(err) = &checked {
             reading.problem(name.span(), err.to_string());
         }
+        let about = about(reading, &mut section);
         let kind = kind(reading, &name, section);
         let (Ok(name), Some(kind)) = (checked, kind) else { continue };
+        let (group, exit) = about;
+        let path = Path { group: group.unwrap_or_else(|| name.to_string()), exit, name, kind };
         // `direct` is there already.
-        if name != PathName::direct() {
-            settings.paths.push(Path { name, kind });
+        match settings.paths.iter_mut().find(|known| known.name == path.name) {
+            Some(known) => *known = path,
+            None => settings.paths.push(path),
         }
     }
+}
+
+/// What the paths of every kind may say about themselves.
+fn about(reading: &mut Reading<'_>, section: &mut Section<'_>) -> (Option<String>, Option<IpAddr>) {
+    let group = section.get("group").and_then(|value| reading.string(value)).and_then(|text| {
+        let is_name = PathName::new(text.get_ref());
+        is_name.map_err(|err| reading.problem(text.span(), err.to_string())).ok()
+    });
+    let exit = section.get("exit").and_then(|value| reading.ip(value)).map(|ip| *ip.get_ref());
+    (group.map(|group| group.to_string()), exit)
 }
 
 fn kind(
@@ -39,10 +53,10 @@ fn kind(
     let http_proxy = section.table(reading, "http-proxy", "path.NAME.http-proxy");
     let socks5 = section.table(reading, "socks5", "path.NAME.socks5");
     let n_kinds = KINDS.iter().filter(|kind| section.has(kind)).count();
-    let is_empty = section.is_empty();
     let is_renamed = *name.get_ref() == "direct" && n_kinds > 0 && !section.has("direct");
+    let is_known = section.has_only(&KINDS, &["group", "exit"]);
     section.finish(reading);
-    if is_empty {
+    if n_kinds == 0 && is_known {
         let hint =
             format!("write `[path.{}.KIND]` with {}", name.get_ref(), suggest::one_of(&KINDS));
         reading.problem_with_hint(name.span(), "this path has no kind", hint);

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 
 use crate::section::{Reading, Section, Value};
 use crate::tables::deadlines;
-use crate::{suggest, url};
+use crate::{policy, suggest, url};
 
 /// More ways out than anybody has; it bounds what one request may cost.
 const N_PATHS_MAX: usize = 6;
@@ -88,6 +88,14 @@ fn provider(
         Some(section) => tls(reading, section),
         None => Some(ProviderTls::default()),
     };
+    let policy = policy::read(reading, &mut section);
+    policy::check_ceilings(reading, &mut section, &policy);
+    let routes = policy::routes(reading, &mut section);
+    let affects = policy::words(reading, &mut section, "affects");
+    let mut intercept = false;
+    if let Some(value) = section.get("intercept") {
+        intercept = reading.boolean(value).unwrap_or_default();
+    }
     section.finish(reading);
     let patterns = hosts.iter().map(|host| host.get_ref().clone()).collect();
     let provider = tls.map(|tls| Provider {
@@ -98,6 +106,10 @@ fn provider(
         deadlines,
         allow,
         tls,
+        policy,
+        routes,
+        affects,
+        intercept,
     });
     (hosts, provider)
 }

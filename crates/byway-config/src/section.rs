@@ -112,9 +112,10 @@ impl<'t> Section<'t> {
         self.table.iter().any(|(name, _)| name.get_ref() == key)
     }
 
-    /// Whether the table has no key at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty()
+    /// Whether every key of the table is among these.
+    pub(crate) fn has_only(&self, some: &[&str], others: &[&str]) -> bool {
+        let is_known = |name: &str| some.contains(&name) || others.contains(&name);
+        self.table.keys().all(|name| is_known(name.get_ref()))
     }
 
     /// The names of the tables below a key, right or wrong.

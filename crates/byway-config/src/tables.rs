@@ -1,6 +1,8 @@
 //! The plain tables: `[limits]`, `[deadlines]`, `[log]`, `[dns]`, `[otlp]`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
 
 use byway_core::settings::{Deadlines, LogFormat, LogRequests, Otlp, Settings};
 
@@ -22,6 +24,9 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &mut Section<'_>, settings: 
     }
     if let Some(section) = root.table(reading, "otlp", "otlp") {
         settings.otlp = otlp(reading, section);
+    }
+    if let Some(section) = root.table(reading, "state", "state") {
+        state(reading, section, settings);
     }
 }
 
@@ -137,6 +142,37 @@ fn server(reading: &mut Reading<'_>, value: &Value<'_>) -> Option<SocketAddr> {
             None
         }
     }
+}
+
+fn state(reading: &mut Reading<'_>, mut section: Section<'_>, settings: &mut Settings) {
+    const GIB: usize = 1024 * 1024 * 1024;
+    let state = &mut settings.state;
+    if let Some(text) = section.get("dir").and_then(|value| reading.string(value)) {
+        if text.get_ref().is_empty() {
+            reading.problem(text.span(), "this is not a folder");
+        } else {
+            state.dir = Some(reading.environment.resolve(Path::new(text.get_ref())));
+        }
+    }
+    if let Some(value) = section.get("enabled") {
+        state.is_off = reading.boolean(value) == Some(false);
+    }
+    if let Some(value) = section.get("facts_age_max_days") {
+        let days = reading.number(value, 1..=3650).and_then(|days| u64::try_from(days).ok());
+        let age = days.map(|days| Duration::from_secs(days * 24 * 3600));
+        state.facts.age_max = age.unwrap_or(state.facts.age_max);
+    }
+    let mut size = |key, to: &mut usize, range| {
+        let value = section.get(key);
+        if let Some(size) = value.and_then(|value| reading.size(value, range)) {
+            *to = size;
+        }
+    };
+    size("facts_bytes_max", &mut state.facts.bytes_max, 1024 * 1024..=1024 * GIB);
+    size("cache_memory_bytes_max", &mut state.cache.memory_bytes_max, 0..=1024 * GIB);
+    size("cache_disk_bytes_max", &mut state.cache.disk_bytes_max, 0..=1024 * GIB);
+    size("cache_entry_bytes_max", &mut state.cache.entry_bytes_max, 1024..=GIB);
+    section.finish(reading);
 }
 
 fn otlp(reading: &mut Reading<'_>, mut section: Section<'_>) -> Option<Otlp> {

@@ -80,6 +80,10 @@ pub enum Cause {
     PathRefused,
     /// The path's source address is not on this machine.
     SourceAddressGone,
+    /// The provider asked us to stay away, and that lasts longer than a request may wait.
+    Gated,
+    /// Our own budget for the provider is spent for longer than a request may wait.
+    BudgetSpent,
     /// No free local port.
     PortsExhausted,
     /// No free file descriptor.
@@ -135,6 +139,8 @@ impl Cause {
         Self::PathCredentials,
         Self::PathRefused,
         Self::SourceAddressGone,
+        Self::Gated,
+        Self::BudgetSpent,
         Self::PortsExhausted,
         Self::FilesExhausted,
         Self::Internal,
@@ -384,6 +390,18 @@ impl Cause {
                 status: 502,
                 proxy_status: "proxy_configuration_error",
                 says: "our way out does not work: its source address is not on this machine",
+            },
+            Self::Gated => Looks {
+                code: "gated",
+                status: 429,
+                proxy_status: "http_request_denied",
+                says: "the provider asked for a pause, which holds on every path",
+            },
+            Self::BudgetSpent => Looks {
+                code: "budget_spent",
+                status: 429,
+                proxy_status: "http_request_denied",
+                says: "our own budget for this provider is spent",
             },
             Self::PortsExhausted => Looks {
                 code: "ports_exhausted",

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 pub struct PathView {
     /// Until when our own way out is taken to be broken.
     pub broken_until: Option<Timestamp>,
+    /// Whether a detour goes round it: the provider refuses it.
+    pub is_gone_round: bool,
 }
 
 /// Why a path is not tried.
@@ -17,6 +19,8 @@ pub enum Skip {
         /// When it is tried again.
         until: Timestamp,
     },
+    /// The provider refuses it, and a detour goes round it.
+    GoneRound,
 }
 
 /// Which paths are tried, in which order; indices into the provider's list.
@@ -31,6 +35,15 @@ pub struct Plan {
 pub const N_PATHS_MAX: usize = 6;
 
 impl Plan {
+    fn push(&mut self, index: usize) {
+        if let (Some(slot), Ok(index)) =
+            (self.order.get_mut(usize::from(self.n)), u8::try_from(index))
+        {
+            *slot = index;
+            self.n += 1;
+        }
+    }
+
     /// The paths to try, first one first.
     pub fn order(&self) -> impl Iterator<Item = usize> {
         self.order.iter().take(usize::from(self.n)).map(|&index| usize::from(index))
@@ -47,21 +60,34 @@ impl Plan {
     }
 }
 
-/// Plans the attempts: the provider's order without paths that are broken.
+/// Plans the attempts: `lead` first, then the provider's order, without paths that are broken or
+/// gone round.
 ///
-/// Never zero paths: with all of them broken, all are tried in order.
-pub fn choose(views: &[PathView], now: Timestamp) -> Plan {
+/// Never zero paths: with all of them out, all are tried in order.
+pub fn choose(views: &[PathView], lead: Option<usize>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let all_broken = views.iter().all(|view| view.broken_until.is_some_and(|until| until > now));
-    for ((index, view), slot) in (0u8..).zip(views).zip(&mut plan.skipped) {
-        match view.broken_until {
-            Some(until) if until > now && !all_broken => *slot = Some(Skip::Broken { until }),
-            Some(_) | None => {
-                if let Some(next) = plan.order.get_mut(usize::from(plan.n)) {
-                    *next = index;
-                    plan.n += 1;
+    let skip = |index: usize, view: &PathView| match view.broken_until {
+        Some(until) if until > now => Some(Skip::Broken { until }),
+        Some(_) | None => (view.is_gone_round && lead != Some(index)).then_some(Skip::GoneRound),
+    };
+    let all_out = views.iter().enumerate().all(|(index, view)| skip(index, view).is_some());
+    let leads = lead.and_then(|lead| Some((lead, views.get(lead)?)));
+    let mut led = None;
+    if let Some((lead, view)) = leads
+        && skip(lead, view).is_none()
+    {
+        plan.push(lead);
+        led = Some(lead);
+    }
+    for (index, view) in views.iter().enumerate() {
+        match skip(index, view) {
+            Some(reason) if !all_out => {
+                if let Some(slot) = plan.skipped.get_mut(index) {
+                    *slot = Some(reason);
                 }
             }
+            Some(_) | None if led == Some(index) => {}
+            Some(_) | None => plan.push(index),
         }
     }
     plan

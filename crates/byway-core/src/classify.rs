@@ -243,6 +243,8 @@ pub const fn blame(cause: Cause) -> (Class, Blame) {
         | Cause::ProviderHasNoUrl
         | Cause::HostNotAnAddress
         | Cause::DestinationForbidden
+        | Cause::Gated
+        | Cause::BudgetSpent
         | Cause::TooManyConnections => (Class::LocalLimit, Blame::Us),
         Cause::HeadTimeout | Cause::RequestBodyTimeout => (Class::Cancelled, Blame::Us),
         Cause::DnsNx | Cause::DnsServfail | Cause::DnsTimeout => (Class::Dns, Blame::Network),

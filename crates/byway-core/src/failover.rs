@@ -1,34 +1,87 @@
 //! Outcome → what happens next, and the law on when traffic may move.
 
-use crate::classify::{Blame, Class, Outcome, Resend};
+use crate::classify::{Class, Outcome, Resend};
+use crate::policy::OnPathFailure;
 
-/// When a request may be sent again on the same path, and when traffic may take another one.
+/// Whether the same path may be asked once more; only safe requests, only within the retry budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Law {
-    /// The same path once more.
-    pub same_path: bool,
-    /// The provider's next path.
-    pub other_path: bool,
+pub enum Same {
+    /// No.
+    No,
+    /// Once.
+    Once,
+    /// Once, when the provider's gate opens.
+    AfterGate,
+    /// At another name server; the resolver does that by itself.
+    OtherResolver,
 }
 
-/// The law: a provider that refuses or hangs is never gone round here; a broken way out is.
+/// Whether another path may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Other {
+    /// Never.
+    Never,
+    /// After the verdict, ramped.
+    AfterVerdict,
+    /// At once where nothing was sent; otherwise after the verdict.
+    AtOnceIfUnsent,
+    /// Only if the paired test shows another path healthy.
+    IfShownHealthy,
+    /// The next path: our own way out is broken.
+    Next,
+}
+
+/// One row of the law.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Law {
+    /// The same path again.
+    pub same: Same,
+    /// Another path with `on_block = "alert"` or `"stale"`.
+    pub plain: Other,
+    /// Another path with `on_block = "detour"`.
+    pub detour: Other,
+}
+
+/// The law on when traffic may move: one row a class.
 pub const fn law(class: Class) -> Law {
-    let (same_path, other_path) = match class {
-        Class::Ok | Class::ClientError | Class::Contract => (false, false),
-        Class::Auth | Class::Denied | Class::RateLimited | Class::Challenge => (false, false),
-        Class::BlockedIp => (false, false),
-        Class::ConnectTimeout | Class::Refused | Class::Reset | Class::Tls => (true, false),
-        Class::Outage | Class::Overload | Class::ReadTimeout => (true, false),
-        Class::Dns => (false, false),
-        Class::RelayError | Class::OwnFault => (false, true),
-        Class::LocalLimit | Class::Cancelled => (false, false),
+    let (same, plain, detour) = match class {
+        Class::Ok | Class::ClientError | Class::Contract => (Same::No, Other::Never, Other::Never),
+        Class::Auth | Class::Denied | Class::Challenge => (Same::No, Other::Never, Other::Never),
+        Class::RateLimited => (Same::AfterGate, Other::Never, Other::Never),
+        Class::BlockedIp => (Same::No, Other::Never, Other::AfterVerdict),
+        Class::ConnectTimeout | Class::Refused | Class::Reset | Class::Tls => {
+            (Same::Once, Other::Never, Other::AtOnceIfUnsent)
+        }
+        Class::Outage | Class::Overload | Class::ReadTimeout => {
+            (Same::Once, Other::Never, Other::IfShownHealthy)
+        }
+        Class::Dns => (Same::OtherResolver, Other::Never, Other::IfShownHealthy),
+        Class::RelayError | Class::OwnFault => (Same::No, Other::Next, Other::Next),
+        Class::LocalLimit | Class::Cancelled => (Same::No, Other::Never, Other::Never),
     };
-    Law { same_path, other_path }
+    Law { same, plain, detour }
+}
+
+/// What the provider's policy and its verdict allow at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permission {
+    /// Whether a detour is granted, and neither expired, stopped, locked nor gated.
+    pub is_granted: bool,
+    /// Whether a verdict stands that shows another path healthy.
+    pub is_shown: bool,
+    /// What to do when our own way out is broken.
+    pub on_path_failure: OnPathFailure,
+}
+
+impl Permission {
+    /// Without a judge: nothing is gone round but a broken way out.
+    pub const NONE: Self =
+        Self { is_granted: false, is_shown: false, on_path_failure: OnPathFailure::Next };
 }
 
 /// What is left to try, and whether the request can be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "five independent facts about one request")]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one request")]
 pub struct Chance {
     /// The failed attempt used a connection from the pool, and the failure can be explained by the
     /// provider having closed it meanwhile.
@@ -39,39 +92,66 @@ pub struct Chance {
     pub has_next_path: bool,
     /// Everything of the request that was taken from the caller is still at hand.
     pub replayable: bool,
-    /// The method may be repeated.
+    /// The method may be repeated (RFC 9110 §9.2.2).
     pub idempotent: bool,
+    /// The method is safe (RFC 9110 §9.2.1).
+    pub safe: bool,
+    /// Our own way out is what failed.
+    pub way_out_broke: bool,
+    /// What may be done about it.
+    pub permission: Permission,
 }
 
-/// What to do after an attempt without an answer.
+/// What to do after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Send it again over the same path, on a fresh connection.
+    /// Send it again over the same path on a fresh connection: no retry, the pool was wrong.
     SamePath,
-    /// Send it over the next path of the plan.
+    /// Send it again over the same path, paid from the retry budget.
+    Retry,
+    /// The same, once the provider's gate is open.
+    RetryAfterGate,
+    /// Send it over the next path of the plan: our own way out is broken.
     NextPath,
-    /// Tell the caller.
+    /// Send it over the next path of the plan, paid from the retry budget.
+    Detour,
+    /// There is nothing more to try: deliver what there is, or tell the caller.
     GiveUp,
 }
 
 /// Decides.
-///
-/// In this version a request is repeated on the same path only for a stale pooled connection:
-/// that is not a retry of the provider's refusal, so it is not paid from a retry budget.
 pub fn next(outcome: &Outcome, chance: Chance) -> Next {
     let may_resend = match outcome.resend {
         Resend::Safe => chance.replayable,
         Resend::IfIdempotent => chance.replayable && chance.idempotent,
         Resend::Never => false,
     };
+    if !may_resend {
+        return Next::GiveUp;
+    }
     let law = law(outcome.class);
-    if may_resend && law.same_path && chance.stale_connection && !chance.repeated {
+    if law.same == Same::Once && chance.stale_connection && !chance.repeated {
         return Next::SamePath;
     }
-    // Our own machine being out of files or ports would fail on every path alike.
-    let way_out_broke = law.other_path && outcome.origin == Blame::Path;
-    if may_resend && way_out_broke && chance.has_next_path {
-        return Next::NextPath;
+    let permission = chance.permission;
+    if law.plain == Other::Next {
+        let goes_on = chance.way_out_broke
+            && chance.has_next_path
+            && permission.on_path_failure == OnPathFailure::Next;
+        return if goes_on { Next::NextPath } else { Next::GiveUp };
     }
-    Next::GiveUp
+    let may_detour = chance.has_next_path && permission.is_granted;
+    let detours = match law.detour {
+        Other::Never | Other::Next => false,
+        Other::AfterVerdict | Other::IfShownHealthy => permission.is_shown,
+        Other::AtOnceIfUnsent => outcome.resend == Resend::Safe || permission.is_shown,
+    };
+    if may_detour && detours {
+        return Next::Detour;
+    }
+    match law.same {
+        Same::Once if chance.safe && !chance.repeated => Next::Retry,
+        Same::AfterGate if chance.safe && !chance.repeated => Next::RetryAfterGate,
+        Same::No | Same::Once | Same::AfterGate | Same::OtherResolver => Next::GiveUp,
+    }
 }

@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::destination::Network;
+use crate::freshness::{CacheLimits, RouteCache};
 use crate::id::{PathName, ProviderName};
+use crate::policy::Policy;
 use crate::route::{HostPattern, Origin};
 use crate::secret::Secret;
 
@@ -46,6 +48,39 @@ pub struct Settings {
     pub providers: Vec<Provider>,
     /// Where spans are exported to, if anywhere.
     pub otlp: Option<Otlp>,
+    /// Where facts, orders and stored answers are kept.
+    pub state: State,
+    /// What answers with the address that it was called from (origin and target), asked over each
+    /// path.
+    pub exit_echo: Option<(Origin, String)>,
+}
+
+/// What is kept between two starts.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// The folder; `None` for the usual one of this user.
+    pub dir: Option<std::path::PathBuf>,
+    /// Whether nothing is kept at all.
+    pub is_off: bool,
+    /// What facts may take.
+    pub facts: FactLimits,
+    /// What stored answers may take.
+    pub cache: CacheLimits,
+}
+
+/// How much of the past is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FactLimits {
+    /// Older facts are deleted.
+    pub age_max: Duration,
+    /// Beyond this size, the oldest facts are deleted.
+    pub bytes_max: usize,
+}
+
+impl Default for FactLimits {
+    fn default() -> Self {
+        Self { age_max: Duration::from_secs(90 * 24 * 3600), bytes_max: 512 * 1024 * 1024 }
+    }
 }
 
 /// The default port for callers.
@@ -70,9 +105,11 @@ impl Default for Settings {
             log: Log::default(),
             dns: Dns::default(),
             roots_pem: Vec::new(),
-            paths: vec![Path { name: PathName::direct(), kind: PathKind::Direct }],
+            paths: vec![Path::alone(PathName::direct(), PathKind::Direct)],
             providers: Vec::new(),
             otlp: None,
+            state: State::default(),
+            exit_echo: None,
         }
     }
 }
@@ -270,6 +307,18 @@ pub struct Path {
     pub name: PathName,
     /// What it is.
     pub kind: PathKind,
+    /// Paths of one group fail together (a cloud, a site) and count as one witness.
+    pub group: String,
+    /// The address that providers see, where the operator knows it.
+    pub exit: Option<IpAddr>,
+}
+
+impl Path {
+    /// A path that shares its fate with no other.
+    pub fn alone(name: PathName, kind: PathKind) -> Self {
+        let group = name.as_str().to_owned();
+        Self { name, kind, group, exit: None }
+    }
 }
 
 /// The kinds of ways out.
@@ -335,6 +384,27 @@ pub struct Provider {
     pub allow: Vec<Network>,
     /// Its TLS.
     pub tls: ProviderTls,
+    /// How it is judged, and what may be done about it.
+    pub policy: Policy,
+    /// Parts of it that differ in what depends on them or in what may be stored.
+    pub routes: Vec<ProviderRoute>,
+    /// What depends on it, besides what its routes name; shown with verdicts.
+    pub affects: Vec<String>,
+    /// Whether tunnels to it are opened with the local authority, so that everything can be seen.
+    pub intercept: bool,
+}
+
+/// A part of a provider: the requests whose target begins with a prefix.
+#[derive(Debug, Clone)]
+pub struct ProviderRoute {
+    /// Its name.
+    pub name: String,
+    /// How its targets begin, byte for byte; the longest prefix wins.
+    pub prefix: String,
+    /// What depends on it; shown with verdicts.
+    pub affects: Vec<String>,
+    /// What may be stored.
+    pub cache: RouteCache,
 }
 
 /// TLS towards a provider.

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 
 use byway_core::cause::Cause;
 use byway_core::choose::{PathView, choose};
-use byway_core::classify::{Blame, Class, Confidence, Outcome, Resend, blame};
+use byway_core::classify::{Blame, Class, Confidence, Outcome, Resend};
 use byway_core::destination::{AddressClass, HostKind, Network, host_kind, may_reach};
-use byway_core::failover::{Chance, Next, law, next};
+use byway_core::failover::{Chance, Law, Next, Other, Permission, Same, law, next};
 use byway_core::id::{PathName, ProviderName};
+use byway_core::policy::{OnPathFailure, Policy};
 use byway_core::route::{Asked, HostPattern, Origin, RouteTable, Rule, Scheme};
 use byway_core::settings::{Deadlines, Provider, ProviderTls, Unlisted};
-use expect_test::expect;
 use jiff::{SignedDuration, Timestamp};
 
 fn ip(text: &str) -> IpAddr {
@@ -116,6 +116,10 @@ fn provider(name: &str, url: Option<(&str, u16)>, hosts: &[&str]) -> Provider {
         deadlines: Deadlines::default(),
         allow: Vec::new(),
         tls: ProviderTls::default(),
+        policy: Policy::default(),
+        routes: Vec::new(),
+        affects: Vec::new(),
+        intercept: false,
     }
 }
 
@@ -158,9 +162,11 @@ fn broken_paths_are_skipped_but_never_all_of_them() {
     let broken = Some(now + SignedDuration::from_secs(1));
     let over = Some(now);
     let plan = |views: &[Option<Timestamp>]| {
-        let views: Vec<PathView> =
-            views.iter().map(|&broken_until| PathView { broken_until }).collect();
-        let plan = choose(&views, now);
+        let views: Vec<PathView> = views
+            .iter()
+            .map(|&broken_until| PathView { broken_until, is_gone_round: false })
+            .collect();
+        let plan = choose(&views, None, now);
         let skipped: Vec<usize> = plan.skipped().map(|(index, _)| index).collect();
         (plan.order().collect::<Vec<_>>(), skipped)
     };
@@ -188,71 +194,104 @@ fn every_cause_is_told_apart_and_blamed() {
     assert_eq!(codes.len(), Cause::ALL.len());
 }
 
-/// The table of the law, cell by cell: same path / other path, for a request that can be sent again.
+#[test]
+fn a_detour_leads_and_what_it_goes_round_is_skipped() {
+    let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100);
+    let later = Some(now + SignedDuration::from_secs(1));
+    let plan = |views: &[(Option<Timestamp>, bool)], lead| {
+        let view = |&(broken_until, is_gone_round)| PathView { broken_until, is_gone_round };
+        let views: Vec<PathView> = views.iter().map(view).collect();
+        choose(&views, lead, now).order().collect::<Vec<_>>()
+    };
+    let (fine, round, broken) = ((None, false), (None, true), (later, false));
+    assert_eq!(plan(&[round, round, fine, fine], Some(3)), [3, 2]);
+    assert_eq!(plan(&[round, round, fine, broken], Some(3)), [2], "a broken lead is skipped");
+    assert_eq!(plan(&[round, fine], Some(0)), [0, 1], "the old path may lead while it comes back");
+    assert_eq!(plan(&[round, broken], Some(1)), [0, 1], "never zero paths");
+    assert_eq!(plan(&[fine, fine], Some(9)), [0, 1]);
+}
+
+/// The table of the law, cell by cell, beside the design's own words.
 #[test]
 fn the_law() {
-    let mut table = String::new();
+    use Other::{AfterVerdict, AtOnceIfUnsent, IfShownHealthy, Never};
     for class in Class::ALL {
-        let law = law(class);
-        let say = |may| if may { "yes" } else { "never" };
-        let line =
-            format!("{}: {} / {}\n", class.as_str(), say(law.same_path), say(law.other_path));
-        table.push_str(&line);
+        let (same, plain, detour) = match class {
+            Class::Ok | Class::ClientError | Class::Contract => (Same::No, Never, Never),
+            Class::Auth | Class::Challenge | Class::Denied => (Same::No, Never, Never),
+            Class::RateLimited => (Same::AfterGate, Never, Never),
+            Class::BlockedIp => (Same::No, Never, AfterVerdict),
+            Class::ConnectTimeout => (Same::Once, Never, AtOnceIfUnsent),
+            Class::Refused | Class::Reset | Class::Tls => (Same::Once, Never, AtOnceIfUnsent),
+            Class::Outage | Class::Overload => (Same::Once, Never, IfShownHealthy),
+            Class::ReadTimeout => (Same::Once, Never, IfShownHealthy),
+            Class::Dns => (Same::OtherResolver, Never, IfShownHealthy),
+            Class::RelayError | Class::OwnFault => (Same::No, Other::Next, Other::Next),
+            Class::LocalLimit | Class::Cancelled => (Same::No, Never, Never),
+        };
+        assert_eq!(law(class), Law { same, plain, detour }, "{class:?}");
     }
-    expect![[r#"
-        ok: never / never
-        client_error: never / never
-        auth: never / never
-        denied: never / never
-        rate_limited: never / never
-        blocked_ip: never / never
-        challenge: never / never
-        outage: yes / never
-        overload: yes / never
-        connect_timeout: yes / never
-        read_timeout: yes / never
-        reset: yes / never
-        refused: yes / never
-        dns: never / never
-        tls: yes / never
-        contract: never / never
-        relay_error: never / yes
-        own_fault: never / yes
-        local_limit: never / never
-        cancelled: never / never
-    "#]]
-    .assert_eq(&table);
 }
 
 #[test]
-fn a_request_is_sent_again_only_where_that_is_safe() {
-    for n in 0..32_u8 {
-        let bit = |at: u8| n & (1 << at) != 0;
+fn a_request_is_sent_again_only_where_that_is_safe_and_allowed() {
+    for n in 0..1024_u16 {
+        let bit = |at: u16| n & (1 << at) != 0;
+        let permission = Permission {
+            is_granted: bit(6),
+            is_shown: bit(7),
+            on_path_failure: if bit(8) { OnPathFailure::Next } else { OnPathFailure::Stop },
+        };
         let chance = Chance {
             stale_connection: bit(0),
             repeated: bit(1),
             has_next_path: bit(2),
             replayable: bit(3),
             idempotent: bit(4),
+            safe: bit(5),
+            way_out_broke: bit(9),
+            permission,
         };
-        for cause in Cause::ALL {
-            let (class, origin) = blame(*cause);
+        for class in Class::ALL {
             for resend in [Resend::Safe, Resend::IfIdempotent, Resend::Never] {
-                let decided =
-                    next(&Outcome::plain(class, origin, Confidence::Strong, resend), chance);
+                let outcome = Outcome::plain(class, Blame::Provider, Confidence::Strong, resend);
                 let may = chance.replayable
                     && (resend == Resend::Safe
                         || (resend == Resend::IfIdempotent && chance.idempotent));
-                let what = format!("{cause:?} {resend:?} {chance:?}");
-                match decided {
+                let what = format!("{class:?} {resend:?} {chance:?}");
+                let law = law(class);
+                match next(&outcome, chance) {
                     Next::GiveUp => {}
                     Next::SamePath => {
                         assert!(may && chance.stale_connection && !chance.repeated, "{what}");
+                        assert_eq!(law.same, Same::Once, "{what}");
+                    }
+                    Next::Retry => {
+                        assert!(may && chance.safe && !chance.repeated, "{what}");
+                        assert_eq!(law.same, Same::Once, "{what}");
+                    }
+                    Next::RetryAfterGate => {
+                        assert!(may && chance.safe && !chance.repeated, "{what}");
+                        assert_eq!(class, Class::RateLimited, "{what}");
                     }
                     Next::NextPath => {
-                        assert!(may && chance.has_next_path, "{what}");
-                        assert_eq!(origin, Blame::Path, "a provider is never gone round: {what}");
+                        assert!(may && chance.has_next_path && chance.way_out_broke, "{what}");
+                        assert_eq!(permission.on_path_failure, OnPathFailure::Next, "{what}");
+                        assert_eq!(law.plain, Other::Next, "{what}");
                     }
+                    Next::Detour => {
+                        assert!(may && chance.has_next_path && permission.is_granted, "{what}");
+                        assert_ne!(law.detour, Other::Never, "{what}");
+                        let at_once = law.detour == Other::AtOnceIfUnsent && resend == Resend::Safe;
+                        assert!(permission.is_shown || at_once, "{what}");
+                    }
+                }
+                if class == Class::RateLimited {
+                    let decided = next(&outcome, chance);
+                    assert!(
+                        matches!(decided, Next::GiveUp | Next::RetryAfterGate),
+                        "a rate limit never moves traffic: {what}"
+                    );
                 }
             }
         }

@@ -1,0 +1,170 @@
+//! What a provider may get from us: one pace over all paths, retries, and the gates it sets.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::policy::Pace;
+use crate::time::{after, since};
+
+/// The generic cell rate algorithm (ITU-T I.371): one instant is the whole state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gcra {
+    /// Between two requests.
+    interval: Duration,
+    /// How far ahead of its pace a burst may be.
+    tolerance: Duration,
+    /// The theoretical arrival time of the next request.
+    tat: Timestamp,
+}
+
+impl Gcra {
+    /// A full bucket.
+    pub fn new(pace: Pace) -> Self {
+        let interval = pace.per / pace.n.max(1);
+        let tolerance = interval.saturating_mul(pace.burst.max(1));
+        Self { interval, tolerance, tat: Timestamp::MIN }
+    }
+
+    /// Takes a slot now or soon: how long to wait for it.
+    ///
+    /// # Errors
+    /// If that would be longer than `wait_max`: how long until it would not. Nothing is taken then.
+    pub fn take(&mut self, now: Timestamp, wait_max: Duration) -> Result<Duration, Duration> {
+        let tat = self.tat.max(now);
+        let next = after(tat, self.interval);
+        let ahead = since(now, next);
+        let wait = ahead.saturating_sub(self.tolerance);
+        if wait > wait_max {
+            return Err(wait);
+        }
+        self.tat = next;
+        Ok(wait)
+    }
+
+    /// How many requests could go at once now.
+    pub fn n_free(&self, now: Timestamp) -> u32 {
+        let ahead = since(now, self.tat.max(now));
+        let free = self.tolerance.saturating_sub(ahead).as_nanos();
+        let n = free / self.interval.as_nanos().max(1);
+        u32::try_from(n).unwrap_or(u32::MAX)
+    }
+}
+
+const N_BUCKETS: usize = 10;
+
+/// Retries as a share of requests, over a window of ten seconds (Finagle's retry budget).
+#[derive(Debug, Clone)]
+pub struct RetryBudget {
+    percent: u32,
+    per_s: u32,
+    window: Window,
+}
+
+impl RetryBudget {
+    /// A budget of `percent` of the requests and `per_s` retries a second.
+    pub fn new(percent: u32, per_s: u32) -> Self {
+        Self { percent, per_s, window: Window::new(Duration::from_secs(10)) }
+    }
+
+    /// Counts a request.
+    pub fn request(&mut self, now: Timestamp) {
+        self.window.add(now, 1, 0);
+    }
+
+    /// Takes a retry if there is one.
+    pub fn take(&mut self, now: Timestamp) -> bool {
+        let (requests, retries) = self.window.sum(now);
+        let allowed = u64::from(self.per_s) * 10 + requests * u64::from(self.percent) / 100;
+        let ok = retries < allowed;
+        if ok {
+            self.window.add(now, 0, 1);
+        }
+        ok
+    }
+}
+
+/// Two counts over the last while, in ten buckets.
+#[derive(Debug, Clone)]
+pub struct Window {
+    width: Duration,
+    buckets: [(i64, u64, u64); N_BUCKETS],
+}
+
+impl Window {
+    /// A window of this length.
+    pub fn new(length: Duration) -> Self {
+        let width = (length / 10).max(Duration::from_millis(1));
+        Self { width, buckets: [(i64::MIN, 0, 0); N_BUCKETS] }
+    }
+
+    fn slot(&self, now: Timestamp) -> i64 {
+        let width = i64::try_from(self.width.as_millis()).unwrap_or(i64::MAX).max(1);
+        now.as_millisecond().div_euclid(width)
+    }
+
+    /// Adds to both counts.
+    pub fn add(&mut self, now: Timestamp, a: u64, b: u64) {
+        let slot = self.slot(now);
+        let index = usize::try_from(slot.rem_euclid(10)).unwrap_or_default();
+        if let Some(bucket) = self.buckets.get_mut(index) {
+            if bucket.0 != slot {
+                *bucket = (slot, 0, 0);
+            }
+            bucket.1 += a;
+            bucket.2 += b;
+        }
+    }
+
+    /// Both counts.
+    pub fn sum(&self, now: Timestamp) -> (u64, u64) {
+        let slot = self.slot(now);
+        let recent = self.buckets.iter().filter(|(at, ..)| *at > slot - 10 && *at <= slot);
+        recent.fold((0, 0), |(a, b), bucket| (a + bucket.1, b + bucket.2))
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.buckets = [(i64::MIN, 0, 0); N_BUCKETS];
+    }
+}
+
+/// Until when the provider asked us to stay away; on every path and for every caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gate {
+    not_before: Option<Timestamp>,
+}
+
+impl Gate {
+    /// Notes that the provider asked for `pause`; never earlier than what it asked before.
+    ///
+    /// Returns the instant if it moved.
+    pub fn set(
+        &mut self,
+        now: Timestamp,
+        pause: SignedDuration,
+        max: Duration,
+    ) -> Option<Timestamp> {
+        let pause = Duration::try_from(pause).unwrap_or_default().min(max);
+        let until = after(now, pause);
+        if pause.is_zero() || self.not_before.is_some_and(|at| at >= until) {
+            return None;
+        }
+        self.not_before = Some(until);
+        Some(until)
+    }
+
+    /// How long it is still closed.
+    pub fn closed_for(&self, now: Timestamp) -> Option<Duration> {
+        let until = self.not_before?;
+        (until > now).then(|| since(now, until))
+    }
+
+    /// Until when it is closed.
+    pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.not_before.filter(|&until| until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,615 @@
+//! Everything that is known and decided about one provider: the machine that the data plane asks
+//! before a request and tells after it, and that the prober asks what to find out.
+//!
+//! ```text
+//!   ask ──▶ Leave           before a request: go (over which path), wait, or not now
+//!   finish                  after it: health, comparison, gate, detour
+//!   tick ──▶ probes         time passes: verdicts, detours, ramps, what to find out
+//!   probed                  what a probe showed
+//!   take_events             what happened, for facts and logs
+//! ```
+//! `tick` is the only place where a verdict is adopted and a detour begins, moves or ends.
+//! Invariants: a rate limit never moves traffic; never zero paths; the pace holds over all paths,
+//! probes included.
+
+mod event;
+mod recover;
+mod view;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::budget::{Gate, Gcra, RetryBudget, Window};
+use crate::choose::N_PATHS_MAX;
+use crate::classify::{Class, Confidence};
+use crate::detect::{Comparison, Finding, Shown};
+use crate::detour::{Attribution, Detour, NoDetour, Order, Side, may_detour};
+use crate::diagnose::{Case, Elsewhere, Kind, Verdict, Witness, diagnose};
+use crate::failover::Permission;
+use crate::health::{Mark, PathHealth, Permit, State};
+use crate::policy::{Policy, Probing};
+use crate::time::{after, since};
+
+pub use event::Event;
+pub use view::{PathView, View};
+
+/// What a request may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Go.
+    Go(Passage),
+    /// Ask again after this: there is room soon.
+    Wait(Duration),
+    /// Not now: the provider's gate or our own pace.
+    Busy(Busy),
+}
+
+/// Why not now, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// The provider asked us to stay away for this long.
+    Gate(Duration),
+    /// Our own budget for the provider has room after this long.
+    Budget(Duration),
+}
+
+/// Leave to go: over which path first, and what it is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// The path to take first, if not the provider's own order.
+    pub lead: Option<usize>,
+    /// Paths that a detour goes round, one bit each.
+    pub gone_round: u8,
+    /// How long to wait before going: the pace.
+    pub wait: Duration,
+    /// Leave for one attempt over each path.
+    pub permits: [Option<Permit>; N_PATHS_MAX],
+    /// Whether it counts on the detour.
+    pub(crate) on_detour: bool,
+}
+
+/// One thing to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// Over which path.
+    pub path: usize,
+    /// What for.
+    pub purpose: Purpose,
+    permit: Option<Permit>,
+}
+
+/// What a probe is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To compare paths.
+    Compare,
+    /// To see whether a path has recovered.
+    Recover,
+    /// To see what would be without the detour.
+    Control,
+}
+
+impl Purpose {
+    /// The stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compare => "compare",
+            Self::Recover => "recover",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// How our paths and name servers do with others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Per path, in the provider's order.
+    pub paths: Vec<Elsewhere>,
+    /// Name resolution.
+    pub dns: Elsewhere,
+}
+
+/// A trouble that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Who is to blame.
+    pub verdict: Verdict,
+    /// When the verdict was reached.
+    pub at: Timestamp,
+    /// Since when there has been trouble.
+    pub since: Timestamp,
+    /// When it was last seen.
+    pub last_seen: Timestamp,
+    /// Since when everything works again.
+    pub recovered_at: Option<Timestamp>,
+    /// Whose doing that is, as far as known.
+    pub attribution: Attribution,
+    /// Whether a detour ever carried traffic in it.
+    pub detoured: bool,
+    /// Requests that failed in it.
+    pub n_failed: u64,
+}
+
+/// One path's part.
+#[derive(Debug, Clone)]
+struct PathState {
+    group: String,
+    health: PathHealth,
+    last: Option<(Shown, Timestamp)>,
+    n_403: u32,
+}
+
+/// The machine.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    policy: Policy,
+    seed: u64,
+    paths: Vec<PathState>,
+    retry: RetryBudget,
+    pace: Option<Gcra>,
+    detour_pace: Option<Gcra>,
+    gate: Gate,
+    n_limited: u32,
+    comparison: Option<Comparison>,
+    quiet_until: Timestamp,
+    standing: Option<Standing>,
+    detour: Option<Detour>,
+    exhausted: bool,
+    refused_for: Option<NoDetour>,
+    order: Order,
+    probes: Window,
+    controls: Window,
+    control_due: Timestamp,
+    n_controls: u64,
+    new_way: Side,
+    old_way: Side,
+    saw_inside: bool,
+    n_lost: u64,
+    events: Vec<Event>,
+}
+
+/// What a path is called in the judge's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathSpec {
+    /// Paths of one group count as one witness.
+    pub group: String,
+}
+
+impl Judge {
+    /// A provider of which nothing is known yet.
+    pub fn new(policy: Policy, paths: &[PathSpec], seed: u64) -> Self {
+        let pace = policy.budget.map(|pace| pace.share(100, policy.instances));
+        let detour_pace = policy.budget.map(|p| p.share(policy.detour_rate, policy.instances));
+        let path = |(index, spec): (u64, &PathSpec)| PathState {
+            group: spec.group.clone(),
+            health: PathHealth::new(policy.health, seed ^ index),
+            last: None,
+            n_403: 0,
+        };
+        Self {
+            seed,
+            paths: (0..).zip(paths).map(path).collect(),
+            retry: RetryBudget::new(policy.retry_percent, policy.retry_per_s),
+            pace: pace.map(Gcra::new),
+            detour_pace: detour_pace.map(Gcra::new),
+            gate: Gate::default(),
+            n_limited: 0,
+            comparison: None,
+            quiet_until: Timestamp::MIN,
+            standing: None,
+            detour: None,
+            exhausted: false,
+            refused_for: None,
+            order: Order::None,
+            probes: Window::new(Duration::from_secs(3600)),
+            controls: Window::new(Duration::from_secs(24 * 3600)),
+            control_due: Timestamp::MIN,
+            n_controls: 0,
+            new_way: Side::default(),
+            old_way: Side::default(),
+            saw_inside: false,
+            n_lost: 0,
+            events: Vec::new(),
+            policy,
+        }
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// May a request go, and where first?
+    pub fn ask(&mut self, now: Timestamp) -> Leave {
+        let wait_max = self.policy.wait_max;
+        if let Some(closed) = self.gate.closed_for(now) {
+            return if closed <= wait_max {
+                Leave::Wait(closed)
+            } else {
+                Leave::Busy(Busy::Gate(closed))
+            };
+        }
+        let primary_takes_it = match self.detour {
+            None => false,
+            Some(_) => self.paths.first_mut().is_some_and(|path| path.health.admits(now)),
+        };
+        let lead = if primary_takes_it { Some(0) } else { self.detour.map(|detour| detour.path) };
+        let on_detour = self.detour.is_some() && !primary_takes_it;
+        if on_detour && self.detour.is_some_and(|detour| !detour.has_room()) {
+            return Leave::Wait(ROOM_EVERY);
+        }
+        let wait = match self.pay(on_detour, now, wait_max) {
+            Ok(wait) => wait,
+            Err(later) => return Leave::Busy(Busy::Budget(later)),
+        };
+        self.retry.request(now);
+        if on_detour && let Some(detour) = &mut self.detour {
+            detour.n_in_flight += 1;
+        }
+        let gone_round = if self.detour.is_some() { self.refused() } else { 0 };
+        let mut permits = [None; N_PATHS_MAX];
+        for (permit, path) in permits.iter_mut().zip(&self.paths) {
+            *permit = Some(path.health.permit());
+        }
+        Leave::Go(Passage { lead, gone_round, wait, permits, on_detour })
+    }
+
+    /// The pace of the whole provider, and the reduced one of a detour, hold together.
+    fn pay(
+        &mut self,
+        on_detour: bool,
+        now: Timestamp,
+        wait_max: Duration,
+    ) -> Result<Duration, Duration> {
+        let mut wait = Duration::ZERO;
+        if let Some(pace) = self.pace.as_mut() {
+            let mut tried = *pace;
+            wait = tried.take(now, wait_max)?;
+            if on_detour && let Some(reduced) = self.detour_pace.as_mut() {
+                wait = wait.max(reduced.take(now, wait_max)?);
+            }
+            *pace = tried;
+        }
+        Ok(wait)
+    }
+
+    /// Takes a retry from the budget, and a slot from the pace.
+    pub fn may_retry(&mut self, now: Timestamp) -> bool {
+        self.gate.closed_for(now).is_none()
+            && self.pace.as_mut().is_none_or(|pace| pace.take(now, Duration::ZERO).is_ok())
+            && self.retry.take(now)
+    }
+
+    /// What the law may do for this provider now.
+    pub fn permission(&self, now: Timestamp) -> Permission {
+        let is_gated = self.gate.closed_for(now).is_some();
+        let is_granted = !is_gated && self.may_detour(now).is_ok();
+        let is_shown = self.detour.is_some()
+            || self.standing.as_ref().is_some_and(|standing| {
+                standing.verdict.failing.contains(&0) && !standing.verdict.healthy.is_empty()
+            });
+        let on_path_failure = self.policy.on_path_failure;
+        Permission { is_granted, is_shown, on_path_failure }
+    }
+
+    /// Whether a detour may be taken now.
+    ///
+    /// # Errors
+    /// The first thing that does not allow it.
+    pub fn may_detour(&self, now: Timestamp) -> Result<(), NoDetour> {
+        if self.exhausted {
+            return Err(NoDetour::Exhausted);
+        }
+        may_detour(&self.policy, &self.order, now)
+    }
+
+    /// Tells what came of one attempt; true if `tick` should look at it soon.
+    pub fn finish(
+        &mut self,
+        path: usize,
+        permit: Option<Permit>,
+        shown: &Shown,
+        now: Timestamp,
+    ) -> bool {
+        self.saw_inside |= shown.status.is_some();
+        let mark = Mark::of(&shown.outcome);
+        let mut wake = false;
+        if let Some(permit) = permit {
+            wake = self.feed_health(path, permit, mark, now);
+        }
+        if self.detour.is_some_and(|detour| detour.path == path) {
+            match mark {
+                Mark::Good => self.new_way.observe(true, now),
+                Mark::Hard { .. } => self.new_way.observe(false, now),
+                Mark::Soft | Mark::Neutral => {}
+            }
+        }
+        if shown.outcome.class == Class::RateLimited {
+            return true;
+        }
+        if let Some(comparison) = &mut self.comparison {
+            comparison.observe(path, shown, false, now);
+            wake = true;
+        } else if self.is_suspicious(path, shown, now) {
+            self.begin_comparison(path, shown, now);
+            wake = true;
+        }
+        self.count_failure(path, shown, now);
+        self.debug_assert_invariants();
+        wake
+    }
+
+    /// A request is over, whatever its attempts showed.
+    pub fn leave(&mut self, passage: &Passage, is_good: bool) {
+        if passage.on_detour
+            && let Some(detour) = &mut self.detour
+        {
+            detour.over(is_good);
+        }
+    }
+
+    /// Tells that the provider asked us to stay away; without a duration, for a growing while.
+    pub fn limited(&mut self, asked: Option<SignedDuration>, is_429: bool, now: Timestamp) -> bool {
+        let pause = match asked {
+            Some(pause) => pause,
+            None if is_429 => SignedDuration::from_secs(1 << self.n_limited.min(6)),
+            None => return false,
+        };
+        self.n_limited = self.n_limited.saturating_add(1);
+        let Some(until) = self.gate.set(now, pause, self.policy.gate_max) else { return false };
+        self.events.push(Event::Gated { until, by_header: asked.is_some() });
+        // Nothing is asked of a provider that wants to be left alone.
+        self.comparison = None;
+        if is_429 {
+            self.adopt(limits_us(now), now);
+        }
+        true
+    }
+
+    fn feed_health(&mut self, path: usize, permit: Permit, mark: Mark, now: Timestamp) -> bool {
+        let Some(state) = self.paths.get_mut(path) else { return false };
+        let changed = state.health.finish(permit, mark, now);
+        if mark == Mark::Good {
+            self.n_limited = 0;
+        }
+        if let Some(change) = changed {
+            self.events.push(Event::Moved { path, change });
+        }
+        changed.is_some()
+    }
+
+    fn is_suspicious(&mut self, path: usize, shown: &Shown, now: Timestamp) -> bool {
+        let Some(state) = self.paths.get_mut(path) else { return false };
+        let before = state.last.replace((*shown, now)).map(|(shown, _)| shown);
+        let is_403 = shown.is_failure() && Mark::of(&shown.outcome) == Mark::Good;
+        state.n_403 = if is_403 { state.n_403 + 1 } else { 0 };
+        // Ordinary refusals of single requests are everyday; a row of them is not.
+        if !shown.is_failure() || (is_403 && state.n_403 < N_403) {
+            return false;
+        }
+        let is_new = before.is_none_or(|before| before.outcome.class != shown.outcome.class);
+        let is_known = self.standing.as_ref().is_some_and(|standing| {
+            standing.recovered_at.is_none()
+                && standing.verdict.kind != Kind::CannotTell
+                && standing.verdict.failing.contains(&path)
+        });
+        let may_ask = self.gate.closed_for(now).is_none();
+        may_ask && (!is_known || is_new) && (now >= self.quiet_until || !is_known && is_new)
+    }
+
+    fn begin_comparison(&mut self, path: usize, shown: &Shown, now: Timestamp) {
+        let mut comparison = Comparison::new(self.policy.compare, self.paths.len(), path, now);
+        comparison.observe(path, shown, false, now);
+        if !matches!(shown.outcome.class, Class::BlockedIp | Class::Challenge) {
+            comparison.not_at_once(now);
+        }
+        self.comparison = Some(comparison);
+    }
+
+    fn count_failure(&mut self, path: usize, shown: &Shown, now: Timestamp) {
+        if !shown.is_failure() {
+            return;
+        }
+        match &mut self.standing {
+            Some(standing) if standing.verdict.failing.contains(&path) => {
+                standing.last_seen = now;
+                standing.n_failed += 1;
+            }
+            Some(_) => {}
+            None => self.n_lost += 1,
+        }
+    }
+
+    /// Paths that the verdict says the provider refuses, one bit each.
+    fn refused(&self) -> u8 {
+        let Some(standing) = &self.standing else { return 0 };
+        let is_out = |path: &usize| {
+            let state = self.paths.get(*path).map(|path| path.health.state());
+            matches!(
+                state,
+                Some(State::Down { .. } | State::Probing { .. } | State::Ramping { .. })
+            )
+        };
+        let refused = standing.verdict.failing.iter().filter(|path| is_out(path));
+        refused.fold(0, |bits, path| bits | u8::try_from(1_u32 << path.min(&7)).unwrap_or(0))
+    }
+
+    /// Adopts a verdict, unless the one that stands already says so or says more.
+    fn adopt(&mut self, verdict: Verdict, now: Timestamp) {
+        let says_little = match verdict.kind {
+            Kind::Healthy => true,
+            Kind::CannotTell => verdict.failing.is_empty(),
+            _ => false,
+        };
+        if says_little {
+            return;
+        }
+        let n_failed = std::mem::take(&mut self.n_lost);
+        let before = self.standing.take();
+        if let Some(standing) = before {
+            let is_same = standing.verdict.says_the_same(&verdict);
+            let is_less = verdict.kind == Kind::CannotTell && standing.recovered_at.is_none();
+            let reopened = standing.recovered_at.is_some();
+            if is_same && !reopened || is_less {
+                self.standing = Some(Standing { last_seen: now, ..standing });
+                return;
+            }
+            self.standing = Some(Standing {
+                verdict: verdict.clone(),
+                at: now,
+                last_seen: now,
+                recovered_at: None,
+                n_failed: standing.n_failed + n_failed,
+                ..standing
+            });
+        } else {
+            self.standing = Some(Standing {
+                since: verdict.since.unwrap_or(now),
+                verdict: verdict.clone(),
+                at: now,
+                last_seen: now,
+                recovered_at: None,
+                attribution: Attribution::Inconclusive,
+                detoured: false,
+                n_failed,
+            });
+        }
+        self.take_out(&verdict, now);
+        self.events.push(Event::Judged { verdict });
+    }
+
+    /// A path that a verdict blames has to prove that it works again.
+    fn take_out(&mut self, verdict: &Verdict, now: Timestamp) {
+        let counts = match verdict.kind {
+            Kind::BlocksAddresses
+            | Kind::ChallengesUs
+            | Kind::FailsHere
+            | Kind::ProviderDown
+            | Kind::ProviderSlow
+            | Kind::OurNetwork
+            | Kind::OurDns
+            | Kind::OurTls
+            | Kind::ThisPath => true,
+            Kind::Healthy
+            | Kind::LimitsUs
+            | Kind::ContractBroken
+            | Kind::OurRequest
+            | Kind::CannotTell => false,
+        };
+        for &path in verdict.failing.iter().filter(|_| counts) {
+            if let Some(state) = self.paths.get_mut(path)
+                && let Some(change) = state.health.take_out(now)
+            {
+                self.events.push(Event::Moved { path, change });
+            }
+        }
+    }
+
+    /// What is known now, judged.
+    fn judge_now(&self, comparison: &Comparison, around: &Surroundings, now: Timestamp) -> Verdict {
+        let witnesses: Vec<Witness<'_>> = comparison
+            .arms()
+            .iter()
+            .enumerate()
+            .zip(&self.paths)
+            .map(|((path, arm), state)| Witness {
+                path,
+                group: &state.group,
+                arm,
+                elsewhere: around.paths.get(path).copied().unwrap_or_default(),
+            })
+            .collect();
+        let case = Case {
+            witnesses: &witnesses,
+            is_gated: self.gate.closed_for(now).is_some(),
+            dns_elsewhere: around.dns,
+            only_tunnels: !self.saw_inside,
+        };
+        diagnose(&case)
+    }
+
+    fn conclude(&mut self, around: &Surroundings, now: Timestamp) {
+        let Some(comparison) = self.comparison.take() else { return };
+        let is_over = comparison.is_over(now);
+        if !is_over && !comparison.is_telling() {
+            self.comparison = Some(comparison);
+            return;
+        }
+        let verdict = self.judge_now(&comparison, around, now);
+        let began_by = comparison.arms().get(comparison.trigger).map(|arm| arm.finding());
+        if is_over {
+            self.quiet_until = after(now, self.policy.compare.pause);
+        } else {
+            self.comparison = Some(comparison);
+        }
+        if began_by != Some(Finding::Healthy) {
+            self.adopt(verdict, now);
+        } else {
+            self.n_lost = 0;
+        }
+    }
+
+    /// Notes what a person ordered.
+    pub fn order(&mut self, order: Order) {
+        if order == Order::None {
+            self.exhausted = false;
+        }
+        self.events.push(Event::Ordered { order: order.clone() });
+        self.order = order;
+    }
+
+    /// What a person ordered.
+    pub const fn ordered(&self) -> &Order {
+        &self.order
+    }
+
+    /// What happened since this was last asked.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Whether anything is out of the ordinary: then `tick` has work.
+    pub fn is_calm(&self) -> bool {
+        self.comparison.is_none()
+            && self.standing.is_none()
+            && self.detour.is_none()
+            && self.events.is_empty()
+            && self.paths.iter().all(|path| path.health.state() == State::Up)
+    }
+
+    /// Whether the gateway may ask by itself.
+    fn may_probe(&self, now: Timestamp) -> bool {
+        self.policy.probing != Probing::Off
+            && !self.order.forbids_probes()
+            && self.gate.closed_for(now).is_none()
+    }
+
+    fn debug_assert_invariants(&self) {
+        debug_assert!(self.detour.is_none_or(|detour| detour.path < self.paths.len()));
+        debug_assert!(
+            self.detour.is_none_or(|d| since(d.since, d.until) <= crate::policy::DETOUR_CEILING)
+        );
+    }
+}
+
+/// How often a request that waits for room on a young detour asks again.
+const ROOM_EVERY: Duration = Duration::from_millis(10);
+/// So many refusals in a row are worth a comparison.
+const N_403: u32 = 3;
+
+fn limits_us(now: Timestamp) -> Verdict {
+    Verdict {
+        kind: Kind::LimitsUs,
+        confidence: Confidence::Strong,
+        class: Some(Class::RateLimited),
+        failing: Vec::new(),
+        healthy: Vec::new(),
+        since: Some(now),
+        open_test: None,
+        only_tunnels: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! The part of the judge that time drives: probes, detours, recovery and whose doing it was.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Event, Judge, Probe, Purpose, Surroundings};
+use crate::detect::Shown;
+use crate::detour::{Attribution, Detour, Ended, NoDetour, attribute};
+use crate::diagnose::{Kind, Verdict};
+use crate::failover::{Other, law};
+use crate::health::{Mark, State};
+use crate::time::{after, equal_jitter, since};
+
+impl Judge {
+    /// Lets time pass: adopts verdicts, begins and ends detours, and says what to find out.
+    pub fn tick(&mut self, around: &Surroundings, now: Timestamp) -> Vec<Probe> {
+        for path in 0..self.paths.len() {
+            let change = self.paths.get_mut(path).and_then(|state| state.health.tick(now));
+            if let Some(change) = change {
+                self.events.push(Event::Moved { path, change });
+            }
+        }
+        self.conclude(around, now);
+        self.steer(now);
+        self.settle(now);
+        let probes = self.wanted(now);
+        self.debug_assert_invariants();
+        probes
+    }
+
+    /// When `tick` has something to do by itself; `None` while all is calm.
+    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let soon = |at: Timestamp| at.max(now);
+        let mut next: Vec<Timestamp> =
+            self.paths.iter().filter_map(|path| path.health.next_deadline()).map(soon).collect();
+        next.extend(self.comparison.as_ref().map(|comparison| soon(comparison.next_deadline())));
+        next.extend(self.detour.map(|detour| soon(detour.until)));
+        next.extend(self.detour.and_then(|_| self.is_left(0).then(|| soon(self.control_due))));
+        if let Some(standing) = &self.standing {
+            let from = standing.recovered_at.unwrap_or(standing.last_seen);
+            next.push(soon(after(from, self.policy.health.hold)));
+        }
+        if let Some(closed) = self.gate.until(now) {
+            // Nothing is asked before the gate opens.
+            next.retain(|&at| at >= closed);
+            next.push(closed);
+        }
+        next.into_iter().min()
+    }
+
+    /// Begins, moves or ends the detour.
+    fn steer(&mut self, now: Timestamp) {
+        if let Some(detour) = self.detour {
+            if let Err(why) = self.may_detour(now) {
+                return self.end_detour(Ended::Forbidden(why));
+            }
+            if detour.until <= now {
+                self.exhausted = true;
+                return self.end_detour(Ended::Exhausted);
+            }
+            if !self.is_left(0) {
+                return self.end_detour(Ended::Recovered);
+            }
+            if self.is_left(detour.path) {
+                match self.way_round(now) {
+                    Some(to) => {
+                        self.events.push(Event::DetourMoved { from: detour.path, to });
+                        self.detour.iter_mut().for_each(|detour| detour.move_to(to));
+                    }
+                    None => self.end_detour(Ended::NoPath),
+                }
+            }
+            return;
+        }
+        let Some(to) = self.way_round(now) else { return };
+        if self.gate.closed_for(now).is_some() {
+            return;
+        }
+        match self.may_detour(now) {
+            Ok(()) => {
+                let detour = Detour::begin(to, &self.policy, now);
+                self.detour = Some(detour);
+                self.control_due = self.next_control(now);
+                let until = detour.until;
+                self.events.push(Event::DetourBegan { from: 0, to, until });
+                self.standing.iter_mut().for_each(|standing| standing.detoured = true);
+            }
+            Err(why) => self.say_refused(why),
+        }
+    }
+
+    /// The path that a verdict allows to take instead of the first, if it blames that one.
+    fn way_round(&self, now: Timestamp) -> Option<usize> {
+        let standing = self.standing.as_ref()?;
+        let verdict = &standing.verdict;
+        let is_law = verdict
+            .class
+            .is_some_and(|class| !matches!(law(class).detour, Other::Never | Other::Next))
+            && matches!(verdict.kind, Kind::BlocksAddresses | Kind::FailsHere);
+        if !is_law || !verdict.failing.contains(&0) || !self.is_left(0) {
+            return None;
+        }
+        let works = |path: &usize| {
+            let state = self.paths.get(*path).map(|path| &path.health);
+            state.is_some_and(|health| health.state() == State::Up && !health.is_suppressed(now))
+        };
+        // The provider's order, not the order of arrival: one detour at a time, always the same.
+        let mut healthy = verdict.healthy.clone();
+        healthy.sort_unstable();
+        healthy.into_iter().find(works)
+    }
+
+    fn say_refused(&mut self, why: NoDetour) {
+        let is_said = self.standing.as_ref().is_some_and(|standing| standing.detoured)
+            || self.refused_for == Some(why);
+        if !is_said {
+            self.refused_for = Some(why);
+            self.events.push(Event::DetourRefused { why });
+        }
+    }
+
+    fn end_detour(&mut self, why: Ended) {
+        if let Some(detour) = self.detour.take() {
+            self.events.push(Event::DetourEnded { path: detour.path, why });
+        }
+    }
+
+    /// Whether a path is out or only coming back.
+    fn is_left(&self, path: usize) -> bool {
+        self.paths.get(path).is_some_and(|path| path.health.state() != State::Up)
+    }
+
+    /// Says whose doing it is, notices recovery, and closes after the hold window.
+    fn settle(&mut self, now: Timestamp) {
+        let Some(mut standing) = self.standing.take() else { return };
+        let fresh = self.policy.compare.control_every.saturating_mul(3);
+        if self.detour.is_some() {
+            let who = attribute(self.new_way, self.old_way, fresh, now);
+            if who != standing.attribution && who != Attribution::Inconclusive {
+                standing.attribution = who;
+                self.events.push(Event::Attributed { who });
+            }
+        }
+        let has_paths = !standing.verdict.failing.is_empty();
+        let first_is_out = standing.verdict.failing.contains(&0) && self.is_left(0);
+        let is_out = if standing.verdict.failing.contains(&0) {
+            first_is_out
+        } else {
+            standing.verdict.failing.iter().any(|&path| self.is_left(path))
+        };
+        let hold = self.policy.health.hold;
+        let is_quiet = since(standing.last_seen, now) >= self.policy.compare.pause
+            && self.gate.closed_for(now).is_none();
+        if is_out || !has_paths && !is_quiet {
+            standing.recovered_at = None;
+        } else if standing.recovered_at.is_none() && (has_paths || is_quiet) {
+            // A path that we changed nothing on came back: nobody here did that.
+            standing.attribution = match standing.verdict.kind {
+                Kind::OurNetwork
+                | Kind::OurDns
+                | Kind::OurTls
+                | Kind::OurRequest
+                | Kind::ThisPath => Attribution::Inconclusive,
+                _ => Attribution::Theirs,
+            };
+            standing.recovered_at = Some(now);
+            self.events.push(Event::Recovered { who: standing.attribution });
+        }
+        if standing.recovered_at.is_some_and(|at| since(at, now) >= hold) {
+            self.refused_for = None;
+            self.exhausted = false;
+            self.events.push(Event::Closed { standing });
+            return;
+        }
+        self.standing = Some(standing);
+    }
+
+    /// What to find out now, paid for.
+    fn wanted(&mut self, now: Timestamp) -> Vec<Probe> {
+        if !self.may_probe(now) {
+            return Vec::new();
+        }
+        let mut probes = Vec::new();
+        let round = self.comparison.as_mut().map(|c| c.round(now)).unwrap_or_default();
+        for path in round {
+            match self.pay_probe(now) {
+                Ok(()) => probes.push(Probe { path, purpose: Purpose::Compare, permit: None }),
+                Err(retry_at) => {
+                    self.comparison.iter_mut().for_each(|c| c.unpaid(path, retry_at));
+                }
+            }
+        }
+        if self.detour.is_some() && self.is_left(0) && self.control_due <= now {
+            self.control_due = self.next_control(now);
+            let is_allowed =
+                self.controls.sum(now).0 < u64::from(self.policy.compare.controls_per_day);
+            let permit = self.paths.first_mut().and_then(|path| path.health.probe_now());
+            if is_allowed && permit.is_some() && self.pay_slot(now).is_ok() {
+                self.controls.add(now, 1, 0);
+                probes.push(Probe { path: 0, purpose: Purpose::Control, permit });
+            }
+        }
+        for path in 0..self.paths.len() {
+            let is_control = path == 0 && self.detour.is_some();
+            let Some(state) = self.paths.get_mut(path) else { continue };
+            if is_control || state.health.probe_due().is_none_or(|due| due > now) {
+                continue;
+            }
+            if self.pay_probe(now).is_err() {
+                continue;
+            }
+            let permit = self.paths.get_mut(path).and_then(|state| state.health.begin_probe(now));
+            if permit.is_some() {
+                probes.push(Probe { path, purpose: Purpose::Recover, permit });
+            }
+        }
+        probes
+    }
+
+    /// One probe from the hour's and from the provider's own budget.
+    fn pay_probe(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        if self.probes.sum(now).0 >= u64::from(self.policy.compare.probes_per_hour) {
+            return Err(after(now, Duration::from_secs(360)));
+        }
+        self.pay_slot(now)?;
+        self.probes.add(now, 1, 0);
+        Ok(())
+    }
+
+    fn pay_slot(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        let Some(pace) = &mut self.pace else { return Ok(()) };
+        pace.take(now, Duration::ZERO).map(drop).map_err(|later| after(now, later))
+    }
+
+    fn next_control(&mut self, now: Timestamp) -> Timestamp {
+        self.n_controls += 1;
+        let every = self.policy.compare.control_every;
+        // Between three quarters and five quarters: a minute on average, not on the minute.
+        let jittered = equal_jitter(every, self.seed, 1, self.n_controls);
+        after(now, every / 4 + jittered)
+    }
+
+    /// Tells what a probe showed; nothing if it was not sent after all.
+    pub fn probed(&mut self, probe: Probe, shown: Option<&Shown>, now: Timestamp) {
+        if probe.purpose == Purpose::Compare
+            && let Some(comparison) = &mut self.comparison
+        {
+            comparison.probe_over(probe.path);
+            if let Some(shown) = shown {
+                comparison.observe(probe.path, shown, true, now);
+            }
+        }
+        let Some(shown) = shown else {
+            if let (Some(permit), Some(state)) = (probe.permit, self.paths.get_mut(probe.path)) {
+                state.health.abandon(permit);
+            }
+            return;
+        };
+        self.saw_inside |= shown.status.is_some();
+        let mark = Mark::of(&shown.outcome);
+        if let Some(state) = self.paths.get_mut(probe.path) {
+            state.last = Some((*shown, now));
+        }
+        if probe.path == 0 && mark != Mark::Neutral {
+            self.old_way.observe(mark == Mark::Good, now);
+        }
+        if let Some(permit) = probe.permit {
+            self.feed_health(probe.path, permit, mark, now);
+        }
+    }
+
+    /// What a comparison would say if it ended now.
+    pub fn verdict_now(&self, around: &Surroundings, now: Timestamp) -> Option<Verdict> {
+        self.comparison.as_ref().map(|comparison| self.judge_now(comparison, around, now))
+    }
+}
