@@ -269,3 +269,10 @@ pub const fn blame(cause: Cause) -> (Class, Blame) {
         }
     }
 }
+
+/// What in an answer speaks for its judgement, in a few words each.
+pub fn signs(answer: &Answer<'_>, outcome: &Outcome, signatures: &Signatures) -> Vec<String> {
+    let mut signs = vec![answer.status.to_string()];
+    signs.extend(outcome.signature.map(|signature| signatures.says(signature).to_owned()));
+    signs
+}

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::cause::Cause;
 use crate::classify::{Class, Confidence};
-use crate::detect::{Arm, Finding};
+use crate::detect::{Arm, Finding, Shown};
 
 /// How a path does with other providers at the same time: the control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -169,6 +169,21 @@ pub struct Verdict {
     pub open_test: Option<OpenTest>,
     /// Whether only the outside of tunnels was seen.
     pub only_tunnels: bool,
+    /// What each path showed, in the provider's order.
+    pub seen: Vec<Seen>,
+}
+
+/// What one path showed in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Failures.
+    pub n_failed: u32,
+    /// Successes.
+    pub n_good: u32,
+    /// The last failure.
+    pub failure: Option<Shown>,
+    /// The status of the last success.
+    pub good_status: Option<u16>,
 }
 
 impl Verdict {
@@ -204,6 +219,14 @@ pub fn diagnose(case: &Case<'_>) -> Verdict {
         healthy: indices(&healthy),
         open_test,
         only_tunnels: case.only_tunnels,
+        seen: case.witnesses.iter().map(|w| Seen::from(w.arm)).collect(),
+    }
+}
+
+impl From<&Arm> for Seen {
+    fn from(arm: &Arm) -> Self {
+        let Arm { n_failed, n_good, failure, good_status, .. } = *arm;
+        Self { n_failed, n_good, failure, good_status }
     }
 }
 

@@ -122,6 +122,18 @@ impl Fact {
             Some(since) => fact.time("since", since),
             None => fact,
         };
+        let seen =
+            paths.iter().zip(&verdict.seen).filter(|(_, seen)| seen.n_failed + seen.n_good > 0);
+        let evidence = seen.map(|(path, seen)| {
+            let all = seen.n_failed + seen.n_good;
+            let what = seen.failure.map_or("", |failure| failure.outcome.class.as_str());
+            match (seen.n_failed, seen.good_status) {
+                (0, Some(status)) => format!("{path}: {status} on {}/{all}", seen.n_good),
+                (0, None) => format!("{path}: ok on {}/{all}", seen.n_good),
+                (n, _) => format!("{path}: {what} on {n}/{all}"),
+            }
+        });
+        let fact = fact.list("evidence", evidence.collect());
         let open = verdict.open_test.map_or("", crate::diagnose::OpenTest::as_str);
         fact.text("open_test", open).text("sees", if verdict.only_tunnels { "tunnels" } else { "" })
     }

@@ -199,6 +199,14 @@ impl PathHealth {
         }
     }
 
+    /// Takes other parameters; where the path stands does not change.
+    pub fn adopt(&mut self, settings: policy::Health) {
+        if settings.window != self.settings.window {
+            self.window = Window::new(settings.window);
+        }
+        self.settings = settings;
+    }
+
     /// Where it stands.
     pub const fn state(&self) -> State {
         self.state

@@ -69,6 +69,13 @@ pub struct Passage {
     pub(crate) on_detour: bool,
 }
 
+impl Passage {
+    /// Whether the request counts on the detour.
+    pub const fn is_on_detour(&self) -> bool {
+        self.on_detour
+    }
+}
+
 /// One thing to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
@@ -215,6 +222,20 @@ impl Judge {
         }
     }
 
+    /// Takes another policy; what is known stays.
+    pub fn adopt_policy(&mut self, policy: Policy) {
+        if policy.budget != self.policy.budget
+            || policy.instances != self.policy.instances
+            || policy.detour_rate != self.policy.detour_rate
+        {
+            let share = |percent| policy.budget.map(|pace| pace.share(percent, policy.instances));
+            self.pace = share(100).map(Gcra::new);
+            self.detour_pace = share(policy.detour_rate).map(Gcra::new);
+        }
+        self.paths.iter_mut().for_each(|path| path.health.adopt(policy.health));
+        self.policy = policy;
+    }
+
     /// The policy.
     pub const fn policy(&self) -> &Policy {
         &self.policy
@@ -279,6 +300,18 @@ impl Judge {
         self.gate.closed_for(now).is_none()
             && self.pace.as_mut().is_none_or(|pace| pace.take(now, Duration::ZERO).is_ok())
             && self.retry.take(now)
+    }
+
+    /// When the provider's gate opens, if it is closed.
+    pub fn gate_opens_in(&self, now: Timestamp) -> Option<Duration> {
+        self.gate.closed_for(now)
+    }
+
+    /// When the comparison under way began, and the class of the failures in it.
+    pub fn compares(&self) -> Option<(Timestamp, Option<Class>)> {
+        let comparison = self.comparison.as_ref()?;
+        let failure = comparison.arms().iter().find_map(|arm| arm.failure);
+        Some((comparison.began, failure.map(|failure| failure.outcome.class)))
     }
 
     /// What the law may do for this provider now.
@@ -608,6 +641,7 @@ fn limits_us(now: Timestamp) -> Verdict {
         since: Some(now),
         open_test: None,
         only_tunnels: false,
+        seen: Vec::new(),
     }
 }
 

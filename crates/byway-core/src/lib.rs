@@ -17,6 +17,7 @@ pub mod fact;
 pub mod failover;
 pub mod freshness;
 pub mod health;
+pub mod hint;
 pub mod history;
 pub mod id;
 pub mod judge;

@@ -67,6 +67,8 @@ impl Gateway {
     pub fn at(config: PathBuf, arguments: &[&str]) -> Self {
         let mut command = Command::new(process::binary());
         command.arg("serve").arg("--config").arg(&config).args(arguments);
+        // What a gateway keeps is the test's own, beside its configuration.
+        command.env("BYWAY_STATE", config.with_file_name("state"));
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

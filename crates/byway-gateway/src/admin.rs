@@ -3,20 +3,30 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use byway_core::detour::{Order, Said};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Observer;
 
+/// Keeps a person's order, so that it outlives the process.
+///
+/// # Errors
+/// Why it could not be kept, for people; then it is not obeyed either.
+pub type KeepOrder = Arc<dyn Fn(&str, &Order) -> Result<(), String> + Send + Sync>;
+
 /// What the pages need.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Admin {
     observer: Observer,
     names: Arc<[String]>,
+    keep_order: KeepOrder,
 }
 
 /// Serves until told to stop.
@@ -27,15 +37,19 @@ pub async fn serve(
     socket: std::net::TcpListener,
     observer: Observer,
     names: Vec<String>,
+    keep_order: KeepOrder,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     socket.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(socket)?;
-    let admin = Admin { observer, names: names.into() };
+    let admin = Admin { observer, names: names.into(), keep_order };
     let pages = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(async || "healthy\n"))
         .route("/-/ready", get(ready))
+        .route("/-/explain", get(explain))
+        .route("/-/try", post(attempt))
+        .route("/-/order", post(order))
         .layer(middleware::from_fn_with_state(admin.clone(), keep_out_web_pages))
         .with_state(admin);
     axum::serve(listener, pages).with_graceful_shutdown(stop.cancelled_owned()).await
@@ -52,6 +66,70 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
     }
+}
+
+async fn explain(State(admin): State<Admin>, uri: Uri) -> Response {
+    let only = uri.query().and_then(|query| query.strip_prefix("provider="));
+    let known = admin.observer.explain(only);
+    let is_known = known["providers"].as_array().is_some_and(|list| !list.is_empty());
+    let status = if only.is_some() && !is_known { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    json(status, &known)
+}
+
+async fn attempt(State(admin): State<Admin>, body: Bytes) -> Response {
+    let Ok(asked) = serde_json::from_slice::<Value>(&body) else { return not_json() };
+    let text = |name: &str| asked[name].as_str().unwrap_or_default();
+    let method = if text("method").is_empty() { "GET" } else { text("method") };
+    match admin.observer.attempt(text("url"), method).await {
+        Ok(result) => json(StatusCode::OK, &result),
+        Err(why) => json(StatusCode::BAD_REQUEST, &json!({ "error": why })),
+    }
+}
+
+/// `{"provider": …, "order": "stop" | "lock" | "none", "by": …, "reason": …}`
+async fn order(State(admin): State<Admin>, body: Bytes) -> Response {
+    let Ok(asked) = serde_json::from_slice::<Value>(&body) else { return not_json() };
+    let text = |name: &str| asked[name].as_str().unwrap_or_default().trim();
+    let said = Said {
+        by: text("by").chars().take(200).collect(),
+        reason: text("reason").chars().take(1000).collect(),
+        at: admin.observer.now(),
+    };
+    let order = match text("order") {
+        "none" => Order::None,
+        "stop" => Order::Stopped(said),
+        "lock" if said.reason.is_empty() => {
+            let why = "a lock records that the provider said no: it needs a reason";
+            return json(StatusCode::BAD_REQUEST, &json!({ "error": why }));
+        }
+        "lock" => Order::Locked(said),
+        _ => {
+            let why = "the order is `stop`, `lock` or `none`";
+            return json(StatusCode::BAD_REQUEST, &json!({ "error": why }));
+        }
+    };
+    let provider = text("provider");
+    let is_known = admin.observer.explain(Some(provider))["providers"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty());
+    if !is_known {
+        let why = format!("no provider `{provider}` is judged here");
+        return json(StatusCode::NOT_FOUND, &json!({ "error": why }));
+    }
+    // Kept first: an order that would be forgotten must not look as if it stood.
+    if let Err(why) = (admin.keep_order)(provider, &order) {
+        return json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": why }));
+    }
+    admin.observer.order(provider, order);
+    json(StatusCode::OK, &admin.observer.explain(Some(provider)))
+}
+
+fn json(status: StatusCode, value: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+fn not_json() -> Response {
+    json(StatusCode::BAD_REQUEST, &json!({ "error": "the body is not JSON" }))
 }
 
 /// The same wall as the gateway's: a name of ours, and no web page behind the request.

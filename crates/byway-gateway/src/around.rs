@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use byway_core::history::Suspicion;
 use byway_core::settings::Deadlines;
 use byway_wire::request::RequestShape;
 use byway_wire::response::ResponseShape;
@@ -46,7 +47,21 @@ pub(crate) struct Around<'a> {
     pub(crate) draining: &'a AtomicBool,
     /// Whether a 407 speaks of our own way out and not of the provider.
     pub(crate) through_proxy: bool,
+    /// What of the answer is kept for a look.
+    pub(crate) catch: Catch,
     /// When the whole request must be over.
     pub(crate) total: Instant,
     pub(crate) now: Instant,
+}
+
+/// What of an answer is kept for a look, and whether its delivery waits for that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Catch {
+    /// Whether anybody judges this provider; a suspicious answer is then held until it is decided
+    /// whether another attempt could be better. That takes no waiting: what has come is looked at.
+    pub(crate) is_judged: bool,
+    /// Whether the answer is learnt from even if it is an ordinary one.
+    pub(crate) learns: bool,
+    /// What is suspicious here.
+    pub(crate) suspicion: Suspicion,
 }

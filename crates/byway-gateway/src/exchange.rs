@@ -26,12 +26,13 @@ use byway_wire::{Refusal, Version};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use crate::around::{Around, Seen};
+use crate::around::{Around, Catch, Seen};
 use crate::buf::Buf;
 use crate::caller::Caller;
 use crate::clock;
 use crate::head::{self, Cuts, Inward};
 use crate::location::Home;
+use crate::witness::Caught;
 
 /// More interim answers than this are an attack (100, 103 come once or twice).
 const N_INTERIM_MAX: u8 = 32;
@@ -60,6 +61,8 @@ pub(crate) enum End {
     Switched(Buf),
     /// Something broke.
     Failed(Fault),
+    /// A suspicious answer began; nothing of it is delivered before `release`.
+    Held,
 }
 
 /// The request's side.
@@ -126,6 +129,9 @@ pub(crate) struct Exchange<'a> {
     total: Instant,
     moved_at: Instant,
     moved: bool,
+    catch: Catch,
+    caught: Option<Box<Caught>>,
+    is_holding: bool,
     /// What the attempt showed so far.
     pub(crate) seen: Seen,
 }
@@ -167,6 +173,9 @@ impl<'a> Exchange<'a> {
             total: around.total,
             moved_at: around.now,
             moved: false,
+            catch: around.catch,
+            caught: None,
+            is_holding: false,
             seen: Seen::default(),
         }
     }
@@ -197,7 +206,25 @@ impl<'a> Exchange<'a> {
         Poll::Pending
     }
 
+    /// Lets a held answer be delivered after all.
+    pub(crate) const fn release(&mut self) {
+        self.is_holding = false;
+    }
+
+    /// What was kept of the answer for a look.
+    pub(crate) fn caught(&self) -> Option<&Caught> {
+        self.caught.as_deref()
+    }
+
+    /// Gives it away.
+    pub(crate) const fn take_caught(&mut self) -> Option<Box<Caught>> {
+        self.caught.take()
+    }
+
     fn end(&mut self) -> End {
+        if self.is_holding {
+            return End::Held;
+        }
         if self.receiving == Receiving::Switched {
             return End::Switched(std::mem::take(&mut self.answer));
         }
@@ -331,6 +358,9 @@ impl<'a> Exchange<'a> {
                 Receiving::Head if self.answer.is_empty() => {}
                 Receiving::Head => {
                     if self.take_head()? {
+                        if self.is_holding {
+                            return Poll::Ready(Ok(()));
+                        }
                         continue;
                     }
                 }
@@ -408,6 +438,7 @@ impl<'a> Exchange<'a> {
             let cuts = Cuts::plan(&head, &Inward::default());
             return self.on_interim(head_len, cuts.as_ref());
         }
+        self.is_holding = Self::catch(&mut self.caught, self.catch, &head);
         let (mut inward, recode) = self.inward(&shape);
         let location;
         if let Some(home) = &self.home
@@ -435,12 +466,36 @@ impl<'a> Exchange<'a> {
         if self.receiving == Receiving::Body && self.recode == Recode::Pass && self.added.is_empty()
         {
             let body = self.answer.rest().get(self.answer_ready..).unwrap_or_default();
-            self.answer_ready += self.body_down.advance(body)?;
+            let n = self.body_down.advance(body)?;
+            if let Some(caught) = &mut self.caught {
+                caught.take(body.get(..n).unwrap_or_default());
+            }
+            self.answer_ready += n;
             if self.body_down.is_done() {
                 self.receiving = Receiving::Done;
             }
         }
         Ok(())
+    }
+
+    /// Keeps a copy of what is worth a look. The ordinary answer costs two comparisons here.
+    fn catch(caught: &mut Option<Box<Caught>>, catch: Catch, head: &ResponseHead<'_>) -> bool {
+        if !catch.is_judged {
+            return false;
+        }
+        let content_type = head.field(Known::ContentType).map(|span| span.value(head.raw));
+        let has_mitigation = head.field(Known::Mitigation).is_some();
+        let is_suspicious =
+            catch.suspicion.of_head(head.shape.status, content_type, has_mitigation);
+        if is_suspicious || catch.learns {
+            *caught = Some(Box::new(Caught {
+                head: head.raw.to_vec(),
+                body: Vec::new(),
+                is_suspicious,
+                is_chunked: head.shape.framing == Framing::Chunked,
+            }));
+        }
+        is_suspicious
     }
 
     fn is_draining(&self) -> bool {
@@ -498,9 +553,12 @@ impl<'a> Exchange<'a> {
             Recode::Pass => {
                 self.answer_ready =
                     self.body_down.advance(self.answer.rest()).map_err(malformed)?;
+                let n = self.answer_ready;
+                self.taken(n);
             }
             Recode::Chunk => {
                 let n = self.answer.len();
+                self.taken(n);
                 let added = self.added.vec();
                 added.extend_from_slice(format!("{n:x}\r\n").as_bytes());
                 added.extend_from_slice(self.answer.rest());
@@ -521,6 +579,7 @@ impl<'a> Exchange<'a> {
                     }
                     used += n;
                 }
+                self.taken(used);
                 self.answer.consume(used);
             }
         }
@@ -528,6 +587,13 @@ impl<'a> Exchange<'a> {
             self.receiving = Receiving::Done;
         }
         Ok(())
+    }
+
+    /// Keeps the next `n` bytes of the answer's body for a look, if that is wanted.
+    fn taken(&mut self, n: usize) {
+        if let Some(caught) = &mut self.caught {
+            caught.take(self.answer.rest().get(..n).unwrap_or_default());
+        }
     }
 
     /// The provider closed its side.

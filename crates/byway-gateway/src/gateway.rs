@@ -7,14 +7,23 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
+use byway_core::detour::Order;
+use byway_core::fact::Fact;
 use byway_core::settings::Settings;
 use byway_net::{TlsServer, TlsSetupError};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempts;
 use crate::clock::Clock;
+use crate::court::Courts;
+use crate::exits::Exits;
+use crate::explain;
+use crate::facts::Facts;
 use crate::lines::{Lines, Writer};
 use crate::listener::{self, Doorman, Entrance};
 use crate::metrics::{self, Metrics};
+use crate::prober;
 use crate::snapshot::Snapshot;
 use crate::span::{FinishedSpan, Spans};
 use crate::worker::{self, Shared, Start};
@@ -53,6 +62,15 @@ pub enum StartError {
 /// Listening sockets by the address they listen on, from an earlier process or the service manager.
 pub type Inherited = Vec<(SocketAddr, std::net::TcpListener)>;
 
+/// Where what happens is passed on to, besides log and metrics.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Finished requests, for tracing.
+    pub spans: Option<SyncSender<FinishedSpan>>,
+    /// Facts, to be kept.
+    pub facts: Option<SyncSender<Fact>>,
+}
+
 /// A running data plane.
 #[derive(Debug)]
 pub struct Gateway {
@@ -69,14 +87,14 @@ impl Gateway {
     /// Starts workers and returns once all of them accept.
     ///
     /// `inherited` sockets are used for the listeners whose address they have; other listeners get
-    /// new ones. Finished requests are also given to `spans`, if there is a place for them.
+    /// new ones. What happens is also given to `places`, where there are any.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub fn start(
         settings: Settings,
         mut inherited: Inherited,
-        spans: Option<SyncSender<FinishedSpan>>,
+        places: Places,
     ) -> Result<Self, StartError> {
         let one_in = settings.otlp.as_ref().map_or(1, |otlp| otlp.one_in);
         let n_workers = settings.n_workers.max(1);
@@ -102,14 +120,18 @@ impl Gateway {
         own.dedup();
         let own: Arc<[SocketAddr]> = own.into();
         let (lines, writer) = Lines::start(Arc::clone(&metrics));
-        let snapshot = Snapshot::compile(settings, 1, Arc::clone(&own), &metrics)?;
+        let courts = Courts::default();
+        let snapshot = Snapshot::compile(settings, 1, Arc::clone(&own), &metrics, &courts)?;
         let shared = Arc::new(Shared {
             current: ArcSwap::from_pointee(snapshot),
             generation: AtomicU64::new(1),
+            facts: Facts::new(places.facts, Arc::clone(&metrics)),
+            courts,
+            exits: Exits::default(),
             metrics,
             doorman: Arc::new(Doorman::default()),
             lines,
-            spans: spans.map(|sender| Spans::new(sender, one_in)),
+            spans: places.spans.map(|sender| Spans::new(sender, one_in)),
             clock: Clock::start(),
             draining: AtomicBool::new(false),
             closing_idle: AtomicBool::new(false),
@@ -124,6 +146,7 @@ impl Gateway {
             _writer: writer,
         };
         gateway.spawn(per_worker)?;
+        gateway.spawn_prober()?;
         Ok(gateway)
     }
 
@@ -159,6 +182,20 @@ impl Gateway {
         Ok(())
     }
 
+    fn spawn_prober(&self) -> Result<(), StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        let thread = std::thread::Builder::new()
+            .name("byway-prober".to_owned())
+            .spawn(move || runtime.block_on(prober::run(shared, stop)))
+            .map_err(StartError::Thread)?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
     /// Checks what only the data plane can tell: certificates, keys and roots.
     ///
     /// # Errors
@@ -168,7 +205,7 @@ impl Gateway {
             TlsServer::new(tls)?;
         }
         let own: Arc<[SocketAddr]> = Arc::new([]);
-        Snapshot::compile(settings.clone(), 0, own, &Metrics::new(1)).map(drop)
+        Snapshot::compile(settings.clone(), 0, own, &Metrics::new(1), &Courts::default()).map(drop)
     }
 
     /// Where callers come in, with the ports that the system chose.
@@ -200,7 +237,9 @@ impl Gateway {
         let generation = self.shared.generation.load(Ordering::Acquire) + 1;
         let own = Arc::clone(&self.own);
         self.warn_of_what_stays(&settings);
-        let compiled = Snapshot::compile(settings, generation, own, &self.shared.metrics);
+        let shared = &self.shared;
+        let compiled =
+            Snapshot::compile(settings, generation, own, &shared.metrics, &shared.courts);
         let metrics = &self.shared.metrics;
         match compiled {
             Ok(snapshot) => {
@@ -315,6 +354,34 @@ impl Observer {
     /// Open connections of callers.
     pub fn n_connections(&self) -> usize {
         self.shared.doorman.n_open()
+    }
+
+    /// What is known about providers, as JSON; about one of them if it is named.
+    pub fn explain(&self, only: Option<&str>) -> serde_json::Value {
+        explain::explain(&self.shared, only)
+    }
+
+    /// One request over every path of its provider, side by side, as JSON.
+    ///
+    /// # Errors
+    /// What is wrong with the request, for people.
+    pub async fn attempt(&self, url: &str, method: &str) -> Result<serde_json::Value, String> {
+        attempts::attempt(&self.shared, url, method).await
+    }
+
+    /// Takes a person's order about a provider; false if nobody of that name is judged.
+    pub fn order(&self, provider: &str, order: Order) -> bool {
+        let Some(court) = self.shared.courts.find(provider) else { return false };
+        let Some(mut judge) = court.judge() else { return false };
+        judge.order(order);
+        drop(judge);
+        court.bell.ring();
+        true
+    }
+
+    /// The time that facts are stamped with.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Counts a configuration that was not taken.

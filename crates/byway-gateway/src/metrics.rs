@@ -115,6 +115,9 @@ pub(crate) struct Metrics {
     pub(crate) reloads_failed: AtomicU64,
     pub(crate) log_lines_dropped: AtomicU64,
     pub(crate) spans_dropped: AtomicU64,
+    pub(crate) facts: AtomicU64,
+    pub(crate) facts_dropped: AtomicU64,
+    pub(crate) probes: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
@@ -133,6 +136,9 @@ impl Metrics {
             reloads_failed: AtomicU64::new(0),
             log_lines_dropped: AtomicU64::new(0),
             spans_dropped: AtomicU64::new(0),
+            facts: AtomicU64::new(0),
+            facts_dropped: AtomicU64::new(0),
+            probes: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
         }
@@ -157,6 +163,15 @@ impl Metrics {
         if let Some(counter) = self.causes.get(cause as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Requests so far, by provider, path and class.
+    pub(crate) fn requests_by_class(&self) -> Vec<((ProviderName, PathName), Class, u64)> {
+        let paths = self.snapshot();
+        let each = paths.iter().flat_map(|(key, path)| {
+            Class::ALL.into_iter().map(move |class| (key.clone(), class, path.requests(class)))
+        });
+        each.filter(|(.., n)| *n > 0).collect()
     }
 
     fn snapshot(&self) -> Vec<((ProviderName, PathName), Arc<PathMetrics>)> {
@@ -277,6 +292,9 @@ impl Collector for Exposition {
             ("reloads_failed", "Configurations that were not taken", &metrics.reloads_failed),
             ("log_lines_dropped", "Log lines that found no room", &metrics.log_lines_dropped),
             ("spans_dropped", "Spans that found no room", &metrics.spans_dropped),
+            ("facts", "Facts passed on to be kept", &metrics.facts),
+            ("facts_dropped", "Facts that found no room", &metrics.facts_dropped),
+            ("probes", "Requests that the gateway made by itself", &metrics.probes),
             ("accept_errors", "Connections that could not be accepted", &metrics.accept_errors),
             ("panics", "Faults caught at a connection's edge", &metrics.panics),
         ] {

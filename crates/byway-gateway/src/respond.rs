@@ -2,7 +2,9 @@
 //!
 //! The cause also stands in the reason phrase: some clients show nothing else.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use byway_core::cause::Cause;
 use byway_wire::Refusal;
@@ -18,14 +20,14 @@ pub(crate) struct Problem {
     pub(crate) says: &'static str,
     pub(crate) detail: String,
     /// An extra field line, ready with its CR LF.
-    pub(crate) field: Option<&'static str>,
+    pub(crate) field: Option<Cow<'static, str>>,
 }
 
 impl Problem {
     /// A problem by its cause.
     pub(crate) fn of(cause: Cause, detail: impl Into<String>) -> Self {
         let field = (cause == Cause::CallerUnauthorised)
-            .then_some("Proxy-Authenticate: Basic realm=\"byway\", charset=\"UTF-8\"\r\n");
+            .then_some("Proxy-Authenticate: Basic realm=\"byway\", charset=\"UTF-8\"\r\n".into());
         Self {
             status: cause.status(),
             code: cause.code(),
@@ -34,6 +36,14 @@ impl Problem {
             detail: detail.into(),
             field,
         }
+    }
+
+    /// A problem that will be over: with `Retry-After`, in whole seconds, rounded up.
+    pub(crate) fn not_now(cause: Cause, later: Duration) -> Self {
+        let seconds = later.as_secs() + u64::from(later.subsec_nanos() > 0);
+        let field = format!("Retry-After: {}\r\n", seconds.max(1));
+        let detail = format!("try again in {} s", seconds.max(1));
+        Self { field: Some(field.into()), ..Self::of(cause, detail) }
     }
 
     /// A problem with the bytes of the request.
@@ -68,7 +78,7 @@ impl Problem {
         let _infallible = write!(head, "Content-Length: {}\r\n", self.body(about).len());
         let _infallible = write!(head, "Proxy-Status: {}\r\n", self.proxy_status_field(about));
         head.push_str("Cache-Control: no-store\r\n");
-        head.push_str(self.field.unwrap_or_default());
+        head.push_str(self.field.as_deref().unwrap_or_default());
         head.push_str(if about.close { "Connection: close\r\n\r\n" } else { "\r\n" });
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(body.as_bytes());

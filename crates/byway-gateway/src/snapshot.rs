@@ -6,18 +6,25 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use byway_core::choose::{self, PathView, Plan};
 use byway_core::classify::Signatures;
 use byway_core::destination::Network;
+use byway_core::failover::Permission;
+use byway_core::freshness::RouteCache;
 use byway_core::id::{PathName, ProviderName};
+use byway_core::policy::{Policy, Probing};
 use byway_core::route::{Origin, RouteTable};
 use byway_core::secret::Secret;
-use byway_core::settings::{Deadlines, PathKind, ProviderTls, ProxyHop, Settings};
+use byway_core::settings::{
+    Deadlines, PathKind, Provider, ProviderRoute, ProviderTls, ProxyHop, Settings,
+};
 use byway_net::{TlsClient, TlsSetupError};
 use byway_wire::request::Limits;
 use jiff::Timestamp;
 
+use crate::court::{Court, Courts};
 use crate::metrics::{Metrics, PathMetrics};
 
 /// How long a path whose own way out failed is left alone, unless nothing else is left.
@@ -48,6 +55,29 @@ pub(crate) struct ProviderPlan {
     pub(crate) tls: TlsClient,
     pub(crate) allow: Vec<Network>,
     pub(crate) deadlines: Deadlines,
+    /// Who judges it; nobody if that is switched off, or if there is one judge a host.
+    pub(crate) court: Option<Arc<Court>>,
+    /// How long a request may wait for leave.
+    pub(crate) wait_max: Duration,
+    /// What may be done where nobody judges.
+    pub(crate) permission: Permission,
+    /// Parts of it, the longest prefix first.
+    pub(crate) routes: Vec<RoutePlan>,
+    /// What depends on the rest of it.
+    pub(crate) affects: Vec<String>,
+    /// What its probes ask for, if not what callers asked.
+    pub(crate) probing: Probing,
+    /// Whether tunnels to it are opened.
+    pub(crate) intercept: bool,
+}
+
+/// What the data plane knows about a part of a provider.
+#[derive(Debug)]
+pub(crate) struct RoutePlan {
+    pub(crate) name: String,
+    pub(crate) prefix: Vec<u8>,
+    pub(crate) affects: Vec<String>,
+    pub(crate) cache: RouteCache,
 }
 
 /// A provider's origin, with the strings that every request needs.
@@ -64,6 +94,8 @@ pub(crate) struct Base {
 pub(crate) struct PathPlan {
     pub(crate) name: PathName,
     pub(crate) kind: PathKind,
+    /// The address that providers see, where the operator knows it.
+    pub(crate) exit: Option<std::net::IpAddr>,
     pub(crate) metrics: Arc<PathMetrics>,
     /// Credentials for plain http through this path's proxy, ready for the header.
     pub(crate) proxy_authorization: Option<Secret>,
@@ -79,10 +111,10 @@ impl PathPlan {
         self.broken_until.store(until.as_millisecond(), Ordering::Relaxed);
     }
 
-    fn view(&self) -> PathView {
+    fn view(&self, is_gone_round: bool) -> PathView {
         let until = self.broken_until.load(Ordering::Relaxed);
         let broken_until = if until == 0 { None } else { Timestamp::from_millisecond(until).ok() };
-        PathView { broken_until }
+        PathView { broken_until, is_gone_round }
     }
 
     /// The proxy of the path, if it has one.
@@ -95,18 +127,35 @@ impl PathPlan {
 }
 
 impl ProviderPlan {
-    /// The order in which paths are tried now.
-    pub(crate) fn choose(&self, now: impl FnOnce() -> Timestamp) -> Plan {
-        let mut views = [PathView { broken_until: None }; choose::N_PATHS_MAX];
+    /// Which part of it a target asks for: 0 for the rest of it.
+    pub(crate) fn route_of(&self, target: &[u8]) -> usize {
+        let found = self.routes.iter().position(|route| target.starts_with(&route.prefix));
+        found.map_or(0, |index| index + 1)
+    }
+
+    /// A part of it by that number.
+    pub(crate) fn route(&self, index: usize) -> Option<&RoutePlan> {
+        self.routes.get(index.checked_sub(1)?)
+    }
+
+    /// The order in which paths are tried now: `lead` first, without those that are gone round.
+    pub(crate) fn choose(
+        &self,
+        lead: Option<usize>,
+        gone_round: u8,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Plan {
+        let none = PathView { broken_until: None, is_gone_round: false };
+        let mut views = [none; choose::N_PATHS_MAX];
         let mut any_broken = false;
-        for (view, path) in views.iter_mut().zip(&self.paths) {
-            *view = path.view();
+        for (index, (view, path)) in views.iter_mut().zip(&self.paths).enumerate() {
+            *view = path.view(gone_round & (1 << index) != 0);
             any_broken |= view.broken_until.is_some();
         }
         let views = views.get(..self.paths.len().min(views.len())).unwrap_or_default();
         // The clock is read only where the answer depends on it.
         let now = if any_broken { now() } else { Timestamp::UNIX_EPOCH };
-        choose::choose(views, now)
+        choose::choose(views, lead, now)
     }
 }
 
@@ -120,6 +169,7 @@ impl Snapshot {
         generation: u64,
         own: Arc<[SocketAddr]>,
         metrics: &Metrics,
+        courts: &Courts,
     ) -> Result<Self, TlsSetupError> {
         let broken: HashMap<&PathName, Arc<AtomicI64>> =
             settings.paths.iter().map(|path| (&path.name, Arc::default())).collect();
@@ -129,6 +179,7 @@ impl Snapshot {
                 Some(PathPlan {
                     name: name.clone(),
                     kind: path.kind.clone(),
+                    exit: path.exit,
                     metrics: metrics.path(provider, name),
                     proxy_authorization: proxy_authorization(&path.kind),
                     broken_until: broken.get(name).map(Arc::clone).unwrap_or_default(),
@@ -149,6 +200,16 @@ impl Snapshot {
                 tls: TlsClient::new(&settings.roots_pem, &provider.tls)?,
                 allow: provider.allow.clone(),
                 deadlines: provider.deadlines,
+                court: court(provider, &settings, courts),
+                wait_max: provider.policy.wait_max,
+                permission: Permission {
+                    on_path_failure: provider.policy.on_path_failure,
+                    ..Permission::NONE
+                },
+                routes: route_plans(provider),
+                affects: provider.affects.clone(),
+                probing: provider.policy.probing.clone(),
+                intercept: provider.intercept,
             });
         }
         let observed_name = ProviderName::observed();
@@ -159,7 +220,16 @@ impl Snapshot {
             tls: TlsClient::new(&settings.roots_pem, &ProviderTls::default())?,
             allow: settings.unlisted_allow.clone(),
             deadlines: settings.deadlines,
+            court: None,
+            wait_max: Policy::default().wait_max,
+            permission: Permission::NONE,
+            routes: Vec::new(),
+            affects: Vec::new(),
+            probing: Probing::Auto,
+            intercept: false,
         };
+        let listed: Vec<&str> = settings.providers.iter().map(|p| p.name.as_str()).collect();
+        courts.retain(&listed);
         let wire_limits = Limits {
             head_bytes_max: settings.limits.head_bytes_max,
             target_bytes_max: settings.limits.target_bytes_max,
@@ -175,6 +245,33 @@ impl Snapshot {
     pub(crate) fn provider(&self, index: Option<usize>) -> &ProviderPlan {
         index.and_then(|index| self.providers.get(index)).unwrap_or(&self.observed)
     }
+}
+
+/// The judge of a provider, unless it is switched off.
+fn court(provider: &Provider, settings: &Settings, courts: &Courts) -> Option<Arc<Court>> {
+    if !provider.policy.judge {
+        return None;
+    }
+    let known = |name: &PathName| {
+        let path = settings.paths.iter().find(|path| path.name == *name)?;
+        Some((path.name.to_string(), path.group.clone()))
+    };
+    let paths: Vec<(String, String)> =
+        provider.paths.iter().filter_map(known).take(choose::N_PATHS_MAX).collect();
+    let n_routes = provider.routes.len() + 1;
+    Some(courts.of(provider.name.as_str(), &provider.policy, &paths, n_routes))
+}
+
+fn route_plans(provider: &Provider) -> Vec<RoutePlan> {
+    let plan = |route: &ProviderRoute| RoutePlan {
+        name: route.name.clone(),
+        prefix: route.prefix.clone().into_bytes(),
+        affects: route.affects.clone(),
+        cache: route.cache,
+    };
+    let mut plans: Vec<RoutePlan> = provider.routes.iter().map(plan).collect();
+    plans.sort_by_key(|plan| std::cmp::Reverse(plan.prefix.len()));
+    plans
 }
 
 fn proxy_authorization(kind: &PathKind) -> Option<Secret> {

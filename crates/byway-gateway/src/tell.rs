@@ -9,7 +9,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::caller::Caller;
 use crate::clock;
-use crate::pipeline::{After, ours};
+use crate::finish::ours;
+use crate::pipeline::After;
 use crate::record::{Record, Way};
 use crate::respond::{About, Problem};
 use crate::way_in::TurnedAway;

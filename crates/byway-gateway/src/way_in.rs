@@ -4,7 +4,7 @@ use byway_core::cause::Cause;
 use byway_core::route::{Asked, Origin, Route, Scheme};
 use byway_core::settings::Callers;
 use byway_wire::Refusal;
-use byway_wire::body::Body;
+use byway_wire::body::{Body, Framing};
 use byway_wire::field::{self, FieldSpan, Known};
 use byway_wire::request::{RequestHead, RequestShape};
 use byway_wire::target::{self, Target};
@@ -75,6 +75,26 @@ impl Request {
         }
         let method = self.out.whole().get(..self.method_len).unwrap_or_default();
         std::str::from_utf8(method).unwrap_or_default()
+    }
+
+    /// The target as the provider gets it; empty for CONNECT.
+    pub(crate) fn target(&self) -> &[u8] {
+        if self.shape.is_connect {
+            return b"";
+        }
+        let rest = self.out.whole().get(self.method_len + 1..).unwrap_or_default();
+        let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
+        rest.get(..end).unwrap_or_default()
+    }
+
+    /// Whether the method is safe (RFC 9110 §9.2.1); opening a tunnel asks nothing yet.
+    pub(crate) fn is_safe(&self) -> bool {
+        matches!(self.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "CONNECT")
+    }
+
+    /// Whether there is nothing behind the head.
+    pub(crate) const fn has_no_body(&self) -> bool {
+        matches!(self.shape.framing, Framing::Empty | Framing::Length(0))
     }
 
     /// The caller's place in a trace, if it gives one.

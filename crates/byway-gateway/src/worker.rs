@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, Clock};
+use crate::court::Courts;
+use crate::exits::Exits;
+use crate::facts::Facts;
 use crate::lines::Lines;
 use crate::listener::{self, Doorman, Entrance};
 use crate::metrics::Metrics;
@@ -36,6 +39,9 @@ pub(crate) struct Shared {
     pub(crate) doorman: Arc<Doorman>,
     pub(crate) lines: Lines,
     pub(crate) spans: Option<Spans>,
+    pub(crate) facts: Facts,
+    pub(crate) courts: Courts,
+    pub(crate) exits: Exits,
     pub(crate) clock: Clock,
     pub(crate) draining: AtomicBool,
     pub(crate) closing_idle: AtomicBool,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::cause::Cause;
+use byway_core::destination::{HostKind, host_kind};
 use byway_core::settings::Dns;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -141,6 +142,20 @@ impl Resolver {
     /// The addresses of a name in both families: what came in time, IPv4 first.
     ///
     /// Cancel safe, as [`Self::lookup`] is.
+    /// Whether the name servers answer for this name at all; that there is no such name is an
+    /// answer, too. Addresses and names of this machine are nothing to ask about: `None`.
+    pub async fn is_answered(&self, host: &str) -> Option<bool> {
+        let is_asked = host_kind(host) == HostKind::Name && !is_localhost(host);
+        if !is_asked {
+            return None;
+        }
+        Some(match self.lookup_both(host).await {
+            Ok(_) | Err(DnsFailure::Nx | DnsFailure::NoData) => true,
+            Err(DnsFailure::Servfail(_) | DnsFailure::Timeout) => false,
+            Err(DnsFailure::Files) => return None,
+        })
+    }
+
     pub(crate) async fn lookup_both(&self, host: &str) -> Result<Vec<IpAddr>, DnsFailure> {
         let mut v4 = pin!(self.lookup(host, Family::V4));
         let mut v6 = pin!(self.lookup(host, Family::V6));

@@ -21,6 +21,8 @@ pub enum Known {
     KeepAlive,
     /// `Location`
     Location,
+    /// `cf-mitigated`, `x-amzn-waf-action`, `x-dd-b`, `x-sucuri-block`: an edge interfered.
+    Mitigation,
     /// `Origin`
     Origin,
     /// `Proxy-Authenticate`
@@ -54,6 +56,7 @@ impl Known {
             2 => (b"te", Self::Te),
             4 => (b"host", Self::Host),
             6 if name.first().is_some_and(|b| b | 0x20 == b'o') => (b"origin", Self::Origin),
+            6 if name.get(1) == Some(&b'-') => (b"x-dd-b", Self::Mitigation),
             6 => (b"expect", Self::Expect),
             7 => (b"upgrade", Self::Upgrade),
             8 => (b"location", Self::Location),
@@ -67,12 +70,15 @@ impl Known {
                 Some(b'r') => (b"retry-after", Self::RetryAfter),
                 _ => (b"x-byway-run", Self::BywayRun),
             },
+            12 if name.get(2) == Some(&b'-') => (b"cf-mitigated", Self::Mitigation),
             12 => (b"content-type", Self::ContentType),
             14 if name.first().is_some_and(|b| b | 0x20 == b's') => {
                 (b"sec-fetch-site", Self::SecFetchSite)
             }
+            14 if name.get(1) == Some(&b'-') => (b"x-sucuri-block", Self::Mitigation),
             14 => (b"content-length", Self::ContentLength),
             16 => (b"proxy-connection", Self::ProxyConnection),
+            17 if name.get(1) == Some(&b'-') => (b"x-amzn-waf-action", Self::Mitigation),
             17 => (b"transfer-encoding", Self::TransferEncoding),
             18 => (b"proxy-authenticate", Self::ProxyAuthenticate),
             19 => (b"proxy-authorization", Self::ProxyAuthorization),

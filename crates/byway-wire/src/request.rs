@@ -220,6 +220,7 @@ impl<'b> Seen<'b> {
             | Known::ContentType
             | Known::KeepAlive
             | Known::Location
+            | Known::Mitigation
             | Known::Origin
             | Known::ProxyAuthenticate
             | Known::ProxyAuthorization
@@ -251,6 +252,7 @@ impl<'b> Seen<'b> {
                 | Known::ContentType
                 | Known::Expect
                 | Known::Location
+                | Known::Mitigation
                 | Known::Origin
                 | Known::ProxyAuthenticate
                 | Known::ProxyAuthorization

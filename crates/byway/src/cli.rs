@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::attempt::TryArgs;
+use crate::detour::DetourArgs;
+use crate::explain::ExplainArgs;
+use crate::facts::FactsArgs;
+
 /// An egress gateway: services call third parties through it, byte for byte, and it says who
 /// broke it when something breaks.
 #[derive(Debug, Parser)]
@@ -25,6 +30,20 @@ pub(crate) enum Command {
     /// Write a first configuration by asking a few questions
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
+    /// Say who is to blame, how that is known, and what it means
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
+    /// Send one request over every path side by side, and show what differs
+    #[command(
+        after_help = "Example:\n  byway try https://api.example.com/v1/status\n\nExit codes: 0 every path works, 1 some path does not"
+    )]
+    Try(TryArgs),
+    /// Stop, allow, lock or unlock detours
+    #[command(after_help = DETOUR_EXAMPLES)]
+    Detour(DetourArgs),
+    /// Show what happened
+    #[command(after_help = FACTS_EXAMPLES)]
+    Facts(FactsArgs),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  byway completions bash > /etc/bash_completion.d/byway")]
     Completions {
@@ -51,6 +70,26 @@ Examples:
 
 Exit codes: 0 no problem, 2 problems found, 1 the file cannot be read";
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  byway explain
+  byway explain catalog --watch
+  byway explain catalog --lang ko
+  byway explain --json";
+
+const DETOUR_EXAMPLES: &str = "\
+Examples:
+  byway detour stop catalog
+  byway detour allow catalog
+  byway detour lock catalog --reason 'their support asked us to wait, ticket 4711'
+  byway detour unlock catalog";
+
+const FACTS_EXAMPLES: &str = "\
+Examples:
+  byway facts --since 2h
+  byway facts --since 2026-11-24T16:00:00+09:00 --provider catalog --kind verdict
+  byway facts --json | jq .";
+
 const INIT_EXAMPLES: &str = "\
 Examples:
   byway init
@@ -67,6 +106,9 @@ pub(crate) struct ServeArgs {
     /// Listen for operators here instead of where the configuration says; loopback only
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) admin: Option<SocketAddr>,
+    /// Keep facts, orders and stored answers here instead of where the configuration says
+    #[arg(long, value_name = "DIR", env = "BYWAY_STATE")]
+    pub(crate) state: Option<PathBuf>,
     /// Take the listening sockets over from the gateway that runs now, which then stops
     #[arg(long)]
     pub(crate) takeover: bool,

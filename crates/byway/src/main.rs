@@ -2,14 +2,21 @@
 //!
 //! Exit codes: 0 fine, 1 the operation failed, 2 wrong usage or configuration.
 
+mod attempt;
 mod check;
 mod cli;
+mod detour;
+mod explain;
+mod facts;
 mod init;
 mod logging;
+mod operator;
 mod otlp;
 mod serve;
+mod state;
 mod takeover;
 mod watch;
+mod words;
 
 use std::process::ExitCode;
 
@@ -22,6 +29,10 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Try(args) => attempt::run(&args),
+        Command::Detour(args) => detour::run(&args),
+        Command::Facts(args) => facts::run(&args),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "byway", &mut std::io::stdout());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use byway_core::settings::{Listener, Settings};
-use byway_gateway::{Gateway, Inherited, admin};
+use byway_gateway::{Gateway, Inherited, Places, admin};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::cli::{self, ServeArgs};
 use crate::init::Bare;
 use crate::logging;
 use crate::otlp::Exporter;
+use crate::state::State;
 use crate::takeover::{self, Handed, Role, Takeover};
 use crate::watch::Watch;
 
@@ -57,8 +58,19 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         }
         None => (None, None),
     };
+    let state = State::open(&settings);
+    let places = Places { spans, facts: state.facts.clone() };
     let gateway =
-        Gateway::start(settings.clone(), callers, spans).map_err(|error| told(error, first))?;
+        Gateway::start(settings.clone(), callers, places).map_err(|error| told(error, first))?;
+    for (provider, order) in &state.orders {
+        if !gateway.observer().order(provider, order.clone()) {
+            tracing::warn!(
+                provider,
+                order = order.as_str(),
+                "an order for a provider that is gone"
+            );
+        }
+    }
     let successors = match (successors, gateway.addresses().first()) {
         (None, Some(addr)) => takeover::announce(*addr)
             .inspect_err(|error| tracing::warn!(%error, "this gateway cannot be taken over"))
@@ -69,13 +81,15 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         takeover.ready().context("the running gateway went away during the takeover")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let sockets = Sockets { admin: admin_socket, successors };
+    let keep_order = Arc::clone(&state.keep_order);
+    let sockets = Sockets { admin: admin_socket, successors, keep_order };
     let ended = runtime.block_on(operate(args, file.as_deref(), settings, gateway, sockets));
     // The threads that may still hold the gateway end with the runtime's blocking pool.
     runtime.shutdown_timeout(Duration::from_secs(1));
     if let Some(exporter) = exporter {
         exporter.finish();
     }
+    state.finish();
     ended
 }
 
@@ -110,6 +124,9 @@ fn settings(file: Option<&Path>, args: &ServeArgs) -> Result<Settings, String> {
     }
     if let Some(addr) = args.admin {
         settings.admin = Some(loopback_only(addr)?);
+    }
+    if let Some(dir) = &args.state {
+        settings.state.dir = Some(dir.clone());
     }
     Ok(settings)
 }
@@ -196,6 +213,7 @@ enum Event {
 struct Sockets {
     admin: Option<TcpListener>,
     successors: Option<UnixListener>,
+    keep_order: admin::KeepOrder,
 }
 
 async fn operate(
@@ -205,7 +223,7 @@ async fn operate(
     gateway: Gateway,
     sockets: Sockets,
 ) -> anyhow::Result<ExitCode> {
-    let Sockets { admin: admin_socket, successors } = sockets;
+    let Sockets { admin: admin_socket, successors, keep_order } = sockets;
     let gateway = Arc::new(gateway);
     let stop_admin = CancellationToken::new();
     let admin_addr = admin_socket.as_ref().and_then(|socket| socket.local_addr().ok());
@@ -215,7 +233,7 @@ async fn operate(
         let (observer, stop) = (gateway.observer(), stop_admin.clone());
         let names = settings.names.clone();
         tasks.spawn(async move {
-            if let Err(error) = admin::serve(socket, observer, names, stop).await {
+            if let Err(error) = admin::serve(socket, observer, names, keep_order, stop).await {
                 tracing::error!(%error, "the admin listener ended");
             }
         });

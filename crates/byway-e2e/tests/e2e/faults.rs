@@ -44,9 +44,12 @@ fn read_request(stream: &mut TcpStream) -> Option<Message> {
     raw::read_message(stream, Kind::Request)
 }
 
+/// What the pool alone repeats is looked at here; retries have tests of their own.
+const NO_RETRY: &str = "retry_percent = 0\nretry_per_s = 0\nprobe = \"off\"\n";
+
 fn gateway(url: &str, extra: &str) -> Gateway {
     Gateway::start(&format!(
-        "[provider.origin]\nurl = \"{url}\"\nallow_private = true\n{QUICK}{extra}"
+        "[provider.origin]\nurl = \"{url}\"\nallow_private = true\n{NO_RETRY}{QUICK}{extra}"
     ))
 }
 
