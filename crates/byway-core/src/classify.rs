@@ -1,11 +1,14 @@
 //! Evidence → outcome: what it is, who is to blame, whether it may be sent again.
 
+mod library;
 mod signatures;
 
 use crate::cause::Cause;
 use crate::evidence::{Answer, Evidence, Sent};
+use crate::history::{Kind, Usual};
+use signatures::Text;
 
-pub use signatures::{EdgeId, SignatureId, Signatures};
+pub use signatures::{EdgeId, OwnSignature, SignatureId, Signatures};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -198,6 +201,14 @@ impl Outcome {
 pub fn classify(evidence: &Evidence<'_>, signatures: &Signatures) -> Outcome {
     match evidence {
         Evidence::Answered(answer) => answered(answer, signatures),
+        // All that can be seen of a tunnel is its outside: somebody spoke and nobody answered, or
+        // answered with no more than a TLS alert (a record of seven bytes).
+        Evidence::Tunnelled { bytes_up: 1.., bytes_down: 0 } => {
+            Outcome::plain(Class::Reset, Blame::Network, Confidence::Weak, Resend::Never)
+        }
+        Evidence::Tunnelled { bytes_up: 1.., bytes_down: 1..=7 } => {
+            Outcome::plain(Class::Tls, Blame::Network, Confidence::Weak, Resend::Never)
+        }
         Evidence::Tunnelled { .. } => {
             Outcome::plain(Class::Ok, Blame::Provider, Confidence::Weak, Resend::Never)
         }
@@ -227,9 +238,94 @@ pub const fn by_status(status: u16) -> (Class, Blame) {
 }
 
 fn answered(answer: &Answer<'_>, signatures: &Signatures) -> Outcome {
-    let _ = signatures;
-    let (class, origin) = by_status(answer.status);
-    Outcome::plain(class, origin, Confidence::Strong, Resend::IfIdempotent)
+    let status = answer.status;
+    let (class, origin) = by_status(status);
+    let plain = Outcome::plain(class, origin, Confidence::Strong, Resend::IfIdempotent);
+    if answer.fields.is_empty() && answer.body.is_empty() {
+        return plain;
+    }
+    let text = Text::of(answer);
+    let edge = signatures.edge(status, &text);
+    if let Some((signature, is_edge, class, confidence)) = signatures.verdict(status, &text) {
+        // A page about blocks is not one: what quotes a block page is a good answer where pages
+        // are usual, unless a field says otherwise.
+        let is_page = status < 400 && usual_kind(answer) == Some(Kind::Html);
+        let by_field = signatures.reads_fields(signature);
+        if !is_page || by_field {
+            let origin = if is_edge { Blame::Edge } else { Blame::Provider };
+            let signature = Some(signature);
+            return Outcome {
+                class,
+                origin,
+                confidence,
+                resend: Resend::IfIdempotent,
+                edge,
+                signature,
+            };
+        }
+    }
+    let judged = without_signature(answer, &text, edge.is_some());
+    let (class, origin, confidence) = judged.unwrap_or((class, origin, Confidence::Strong));
+    Outcome { class, origin, confidence, edge, ..plain }
+}
+
+fn usual_kind(answer: &Answer<'_>) -> Option<Kind> {
+    answer.usual.and_then(Usual::kind)
+}
+
+/// Signs that need no vendor: what the answer says in plain words, and how it differs from what is
+/// usual on its route.
+fn without_signature(
+    answer: &Answer<'_>,
+    text: &Text,
+    has_edge: bool,
+) -> Option<(Class, Blame, Confidence)> {
+    let kind = Kind::of(answer.field("content-type").unwrap_or_default());
+    let side = if has_edge { Blame::Edge } else { Blame::Provider };
+    let status = answer.status;
+    if matches!(status, 401 | 403 | 429 | 451)
+        && let Some(class) = Signatures::words(text)
+    {
+        return Some((class, side, Confidence::Likely));
+    }
+    let usual = answer.usual?;
+    let is_odd_kind = usual.kind().is_some_and(|usual| usual != kind);
+    let is_page = kind == Kind::Html && usual.kind() != Some(Kind::Html);
+    match status {
+        // A page where an API answers otherwise: nobody at the API wrote it.
+        403 if is_page => Some((Class::BlockedIp, side, Confidence::Weak)),
+        300..=399 => redirect(answer).map(|confidence| (Class::Contract, side, confidence)),
+        200..=299 if status != 204 && status != 206 => {
+            let n_missing = usual.missing(answer).count();
+            let lacks_markers = usual.n_markers() > 1 && n_missing * 2 > usual.n_markers();
+            let is_empty = usual.is_never_empty() && answer.body_bytes == Some(0);
+            let supports = lacks_markers || usual.is_far_off(answer);
+            let confidence = match (is_page, is_odd_kind || is_empty, supports) {
+                (true, _, true) => Confidence::Strong,
+                (true, _, false) => Confidence::Likely,
+                (false, true, true) => Confidence::Weak,
+                (false, _, _) => return None,
+            };
+            Some((Class::Contract, side, confidence))
+        }
+        _ => None,
+    }
+}
+
+/// How sure it is that a redirect leads elsewhere: to another host, or from https to http and back.
+fn redirect(answer: &Answer<'_>) -> Option<Confidence> {
+    let location = std::str::from_utf8(answer.field("location")?).ok()?;
+    let (scheme, host) = answer.asked?;
+    let (to_scheme, rest) = location.split_once("://")?;
+    let to_host = rest.split(['/', '?', '#', ':']).next().unwrap_or_default();
+    let same_host = to_host.eq_ignore_ascii_case(host);
+    let same_scheme = to_scheme.eq_ignore_ascii_case(scheme.as_str());
+    match (same_host, same_scheme) {
+        (true, true) => None,
+        // http became https, or the reverse: the evening's second surprise.
+        (true, false) => Some(Confidence::Likely),
+        (false, _) => Some(Confidence::Weak),
+    }
 }
 
 /// The class and the side of a failure.
@@ -273,6 +369,33 @@ pub const fn blame(cause: Cause) -> (Class, Blame) {
 /// What in an answer speaks for its judgement, in a few words each.
 pub fn signs(answer: &Answer<'_>, outcome: &Outcome, signatures: &Signatures) -> Vec<String> {
     let mut signs = vec![answer.status.to_string()];
+    if let Some(edge) = outcome.edge {
+        signs.push(format!("edge: {}", signatures.edge_name(edge)));
+    }
     signs.extend(outcome.signature.map(|signature| signatures.says(signature).to_owned()));
+    if let Some(usual) = answer.usual {
+        let kind = Kind::of(answer.field("content-type").unwrap_or_default());
+        if let Some(usual) = usual.kind().filter(|usual| *usual != kind) {
+            signs.push(format!("{} where {} is usual", kind.as_str(), usual.as_str()));
+        }
+        for missing in usual.missing(answer).take(N_MISSING_MAX) {
+            let missing = String::from_utf8_lossy(missing);
+            signs.push(format!("{missing} missing, which every normal answer carries"));
+        }
+        if usual.is_far_off(answer) {
+            signs.push("size or time far from usual".to_owned());
+        }
+    }
+    if (300..400).contains(&answer.status)
+        && let Some(location) = answer.field("location")
+    {
+        // Without its query: redirects carry tokens.
+        let location = String::from_utf8_lossy(location);
+        let location = location.split(['?', '#']).next().unwrap_or_default();
+        signs.push(format!("redirect to {location}"));
+    }
     signs
 }
+
+/// Missing fields that are named; more would not say more.
+const N_MISSING_MAX: usize = 3;

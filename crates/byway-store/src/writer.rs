@@ -56,8 +56,7 @@ impl Writer {
             tracing::error!("facts are still being written, not waiting any longer");
             return;
         }
-        if thread.join().is_err()
-        {
+        if thread.join().is_err() {
             tracing::error!(bug = true, "the writer of facts panicked");
         }
     }

@@ -126,12 +126,13 @@ fn a_provider_that_refuses_or_hangs_is_not_gone_round() {
     });
     let sections = provider(hanging.addr.port(), "\"direct\", \"other\"");
     let deadline = "[provider.origin.deadlines]\nfirst_byte = \"300ms\"";
+    let sections = sections.replace("[provider.origin]\n", "[provider.origin]\nprobe = \"off\"\n");
     let gateway = Gateway::start(&format!("{other}{sections}{deadline}"));
     let answer = ask(&gateway, "/");
     assert_eq!(answer.status(), 504);
     assert!(answer.first_line().ends_with(b"(read_timeout)"), "{answer:?}");
-    assert_eq!(gateway.line(0)["attempts"], 1);
-    assert_eq!(hanging.n_connections(), 1, "asked once");
+    assert_eq!(gateway.line(0)["attempts"], 2);
+    assert_eq!(hanging.n_connections(), 2, "asked, and asked once more over the same path");
 }
 
 #[test]
