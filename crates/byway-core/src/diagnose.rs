@@ -208,7 +208,17 @@ pub fn diagnose(case: &Case<'_>) -> Verdict {
         Kind::BlocksAddresses | Kind::FailsHere | Kind::ChallengesUs => {
             failing.iter().copied().filter(|w| w.elsewhere != Elsewhere::Failing).collect()
         }
-        _ => failing.clone(),
+        Kind::Healthy
+        | Kind::LimitsUs
+        | Kind::ProviderDown
+        | Kind::ProviderSlow
+        | Kind::ContractBroken
+        | Kind::OurNetwork
+        | Kind::OurDns
+        | Kind::OurTls
+        | Kind::OurRequest
+        | Kind::ThisPath
+        | Kind::CannotTell => failing.clone(),
     };
     Verdict {
         kind,
@@ -250,20 +260,38 @@ fn blame(
     };
     let elsewhere = |at: Elsewhere| failing.iter().filter(|w| w.elsewhere == at).count();
     let all_fail_elsewhere = elsewhere(Elsewhere::Failing) == failing.len();
-    match class {
-        Class::Dns => return dns(case),
-        Class::RelayError | Class::OwnFault => return (Kind::ThisPath, Strong, None),
-        _ => {}
+    if class == Class::Dns {
+        return dns(case);
+    }
+    if matches!(class, Class::RelayError | Class::OwnFault) {
+        return (Kind::ThisPath, Strong, None);
     }
     if !healthy.is_empty() {
         if all_fail_elsewhere {
             return (Kind::ThisPath, Strong, None);
         }
-        return match class {
-            Class::Challenge => (Kind::ChallengesUs, Strong, None),
-            Class::Outage | Class::Overload | Class::ReadTimeout => (Kind::FailsHere, Strong, None),
-            _ => (Kind::BlocksAddresses, Strong, None),
+        let kind = match class {
+            Class::Challenge => Kind::ChallengesUs,
+            Class::Outage | Class::Overload | Class::ReadTimeout | Class::Contract => {
+                Kind::FailsHere
+            }
+            Class::Ok
+            | Class::ClientError
+            | Class::Auth
+            | Class::Denied
+            | Class::RateLimited
+            | Class::BlockedIp
+            | Class::ConnectTimeout
+            | Class::Reset
+            | Class::Refused
+            | Class::Dns
+            | Class::Tls
+            | Class::RelayError
+            | Class::OwnFault
+            | Class::LocalLimit
+            | Class::Cancelled => Kind::BlocksAddresses,
         };
+        return (kind, Strong, None);
     }
     if all_fail_elsewhere {
         let ours = if is_cert(failing) { Kind::OurTls } else { Kind::OurNetwork };
@@ -297,8 +325,21 @@ fn alone(case: &Case<'_>, failing: &[&Witness<'_>], class: Class, carries_others
         }
         Class::ReadTimeout if carries_others || is_everywhere => (Kind::ProviderSlow, sure, None),
         Class::Outage | Class::Overload => (Kind::ProviderDown, sure, None),
-        _ if carries_others || is_everywhere => (Kind::ProviderDown, sure, None),
-        _ => (Kind::CannotTell, Weak, Some(OpenTest::OtherProvider)),
+        Class::Ok
+        | Class::RateLimited
+        | Class::ConnectTimeout
+        | Class::ReadTimeout
+        | Class::Reset
+        | Class::Refused
+        | Class::Dns
+        | Class::Tls
+        | Class::RelayError
+        | Class::OwnFault
+        | Class::LocalLimit
+        | Class::Cancelled => match carries_others || is_everywhere {
+            true => (Kind::ProviderDown, sure, None),
+            false => (Kind::CannotTell, Weak, Some(OpenTest::OtherProvider)),
+        },
     }
 }
 

@@ -71,14 +71,14 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 async fn explain(State(admin): State<Admin>, uri: Uri) -> Response {
     let only = uri.query().and_then(|query| query.strip_prefix("provider="));
     let known = admin.observer.explain(only);
-    let is_known = known["providers"].as_array().is_some_and(|list| !list.is_empty());
+    let is_known = knows_any(&known);
     let status = if only.is_some() && !is_known { StatusCode::NOT_FOUND } else { StatusCode::OK };
     json(status, &known)
 }
 
 async fn attempt(State(admin): State<Admin>, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Value>(&body) else { return not_json() };
-    let text = |name: &str| asked[name].as_str().unwrap_or_default();
+    let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default();
     let method = if text("method").is_empty() { "GET" } else { text("method") };
     match admin.observer.attempt(text("url"), method).await {
         Ok(result) => json(StatusCode::OK, &result),
@@ -89,7 +89,7 @@ async fn attempt(State(admin): State<Admin>, body: Bytes) -> Response {
 /// `{"provider": …, "order": "stop" | "lock" | "none", "by": …, "reason": …}`
 async fn order(State(admin): State<Admin>, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Value>(&body) else { return not_json() };
-    let text = |name: &str| asked[name].as_str().unwrap_or_default().trim();
+    let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default().trim();
     let said = Said {
         by: text("by").chars().take(200).collect(),
         reason: text("reason").chars().take(1000).collect(),
@@ -109,10 +109,7 @@ async fn order(State(admin): State<Admin>, body: Bytes) -> Response {
         }
     };
     let provider = text("provider");
-    let is_known = admin.observer.explain(Some(provider))["providers"]
-        .as_array()
-        .is_some_and(|list| !list.is_empty());
-    if !is_known {
+    if !knows_any(&admin.observer.explain(Some(provider))) {
         let why = format!("no provider `{provider}` is judged here");
         return json(StatusCode::NOT_FOUND, &json!({ "error": why }));
     }
@@ -122,6 +119,11 @@ async fn order(State(admin): State<Admin>, body: Bytes) -> Response {
     }
     admin.observer.order(provider, order);
     json(StatusCode::OK, &admin.observer.explain(Some(provider)))
+}
+
+/// Whether an explanation is about anybody.
+fn knows_any(known: &Value) -> bool {
+    known.get("providers").and_then(Value::as_array).is_some_and(|list| !list.is_empty())
 }
 
 fn json(status: StatusCode, value: &Value) -> Response {

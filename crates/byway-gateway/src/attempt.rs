@@ -11,6 +11,7 @@ use crate::around::{Around, Catch};
 use crate::buf::Buf;
 use crate::caller::{Caller, CallerStream};
 use crate::clock;
+use crate::decide::Left;
 use crate::exchange::{End, Exchange};
 use crate::head;
 use crate::pipeline::Flight;
@@ -93,8 +94,7 @@ impl Flight<'_> {
         caller: &mut Caller,
         path: &PathPlan,
         connection: &mut Connection,
-        repeated: bool,
-        has_next_path: bool,
+        left: Left,
     ) -> End {
         // Without a dial in between hardly any time has passed.
         let began = self.progress.connected_at.unwrap_or(self.progress.started);
@@ -128,9 +128,7 @@ impl Flight<'_> {
         if matches!(end, End::Held) {
             let seen = exchange.seen;
             let next = match exchange.caught() {
-                Some(caught) => {
-                    self.after_answer(caught, seen, n_sent_whole, repeated, has_next_path)
-                }
+                Some(caught) => self.after_answer(caught, seen, n_sent_whole, left),
                 None => Next::GiveUp,
             };
             if next == Next::GiveUp {

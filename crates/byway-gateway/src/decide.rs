@@ -1,7 +1,7 @@
 //! What an attempt showed → what the judge is told, and what is tried next.
 
 use byway_core::cause::Cause;
-use byway_core::classify::{self, Blame, Class, Outcome};
+use byway_core::classify::{self, Blame, Class};
 use byway_core::detect::Shown;
 use byway_core::evidence::{Evidence, Sent};
 use byway_core::fact::Fact;
@@ -14,6 +14,15 @@ use crate::clock;
 use crate::court::Sample;
 use crate::pipeline::Flight;
 use crate::witness::{self, About, Caught, Witnessed};
+
+/// What a request has left to try.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    /// It was sent over this path already.
+    pub(crate) repeated: bool,
+    /// The plan has another path.
+    pub(crate) has_next_path: bool,
+}
 
 impl Flight<'_> {
     /// Whether this answer is learnt from whatever it is.
@@ -29,13 +38,7 @@ impl Flight<'_> {
     }
 
     /// Judges a failed attempt, tells the judge of the provider, and decides what is next.
-    pub(crate) fn after_failure(
-        &mut self,
-        cause: Cause,
-        detail: &str,
-        has_next_path: bool,
-        repeated: bool,
-    ) -> Next {
+    pub(crate) fn after_failure(&mut self, cause: Cause, detail: &str, left: Left) -> Next {
         let seen = self.progress.seen;
         // A proxy that wants other credentials has not passed the request on.
         let untouched = seen.bytes_up == 0 || cause == Cause::PathCredentials;
@@ -53,7 +56,7 @@ impl Flight<'_> {
             && !seen.any_answer;
         let limit = self.snapshot.settings.limits.replay_bytes_max;
         let replayable = !seen.took_more && (untouched || self.request.out.whole().len() <= limit);
-        let chance = self.chance(stale, repeated, has_next_path, replayable, &outcome);
+        let chance = self.chance(left, stale, replayable, outcome.origin);
         let shown = Shown { outcome, status: None, cause: Some(cause) };
         let next = failover::next(&outcome, chance);
         // A pooled connection that was closed meanwhile says nothing about the provider.
@@ -69,8 +72,7 @@ impl Flight<'_> {
         caught: &Caught,
         seen: Seen,
         n_sent: usize,
-        repeated: bool,
-        has_next_path: bool,
+        left: Left,
     ) -> Next {
         let Witnessed { mut shown, pause, signs } = self.witness(caught, seen);
         let now = self.worker.clock.now();
@@ -87,7 +89,7 @@ impl Flight<'_> {
         shown.outcome.resend = classify::Resend::IfIdempotent;
         let limit = self.snapshot.settings.limits.replay_bytes_max;
         let replayable = !seen.took_more && n_sent <= limit;
-        let chance = self.chance(false, repeated, has_next_path, replayable, &shown.outcome);
+        let chance = self.chance(left, false, replayable, shown.outcome.origin);
         let next = failover::next(&shown.outcome, chance);
         if next == Next::RetryAfterGate {
             let opens = self.court.and_then(|court| court.judge()?.gate_opens_in(now));
@@ -104,14 +106,7 @@ impl Flight<'_> {
         next
     }
 
-    fn chance(
-        &self,
-        stale_connection: bool,
-        repeated: bool,
-        has_next_path: bool,
-        replayable: bool,
-        outcome: &Outcome,
-    ) -> Chance {
+    fn chance(&self, left: Left, stale_connection: bool, replayable: bool, by: Blame) -> Chance {
         let now = self.worker.clock.now();
         let permission = match self.court {
             Some(court) => court.permission(now),
@@ -119,13 +114,13 @@ impl Flight<'_> {
         };
         Chance {
             stale_connection,
-            repeated,
-            has_next_path,
+            repeated: left.repeated,
+            has_next_path: left.has_next_path,
             replayable,
             idempotent: self.request.shape.is_idempotent,
             safe: self.request.is_safe(),
             // Our own machine being out of files or ports would fail on every path alike.
-            way_out_broke: outcome.origin == Blame::Path,
+            way_out_broke: by == Blame::Path,
             permission,
         }
     }

@@ -17,6 +17,7 @@ use crate::buf::Buf;
 use crate::caller::Caller;
 use crate::clock;
 use crate::court::Court;
+use crate::decide::Left;
 use crate::exchange::{End, Fault};
 use crate::pool::Lane;
 use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
@@ -201,12 +202,11 @@ impl<'a> Flight<'a> {
             };
             self.progress.path = index;
             self.progress.n_attempts += 1;
-            let has_next_path = plan.nth(position + 1).is_some();
+            let left = Left { repeated, has_next_path: plan.nth(position + 1).is_some() };
             let lane = self.lane(index);
             let (fault, detail) = match self.connect(&lane, path, repeated).await {
                 Ok(mut connection) => {
-                    let end =
-                        self.exchange(caller, path, &mut connection, repeated, has_next_path).await;
+                    let end = self.exchange(caller, path, &mut connection, left).await;
                     match end {
                         End::Complete => {
                             return Ending::Answered(self.answered(lane, connection));
@@ -229,7 +229,7 @@ impl<'a> Flight<'a> {
                 Ok(failed) => failed,
                 Err(ending) => return ending,
             };
-            self.progress.next = self.after_failure(cause, &detail, has_next_path, repeated);
+            self.progress.next = self.after_failure(cause, &detail, left);
             if self.progress.next == Next::GiveUp {
                 return Ending::Problem(cause, detail);
             }
@@ -322,8 +322,9 @@ impl<'a> Flight<'a> {
                 }
                 Err(failure) => {
                     let has_next_path = plan.nth(position + 1).is_some();
+                    let left = Left { repeated: true, has_next_path };
                     let DialFailure { cause, detail, .. } = failure;
-                    match self.after_failure(cause, &detail, has_next_path, true) {
+                    match self.after_failure(cause, &detail, left) {
                         Next::NextPath | Next::Detour => {}
                         Next::SamePath | Next::Retry | Next::RetryAfterGate | Next::GiveUp => {
                             return Ending::Problem(cause, detail);

@@ -223,7 +223,20 @@ async fn control(
             let (shared, court) = (Arc::clone(shared), Arc::clone(court));
             tasks.spawn(async move { connect_others(&shared, &court).await });
         }
-        _ => {}
+        Class::Ok
+        | Class::ClientError
+        | Class::Auth
+        | Class::Denied
+        | Class::RateLimited
+        | Class::BlockedIp
+        | Class::Challenge
+        | Class::Outage
+        | Class::Overload
+        | Class::Contract
+        | Class::RelayError
+        | Class::OwnFault
+        | Class::LocalLimit
+        | Class::Cancelled => {}
     }
     controls.insert(court.name.clone(), (began, dns));
     dns

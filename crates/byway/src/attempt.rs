@@ -41,8 +41,9 @@ pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
     let asked = json!({ "url": args.url, "method": args.method });
     let tried = operator::post(args.at.at, "/-/try", &asked)?;
     cli::say(if args.json { format!("{tried:#}") } else { text(&words, &tried) }.trim_end());
-    let results = tried["results"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_fine = results.iter().all(|result| result["shown"]["class"] == "ok");
+    let results = tried.get("results").and_then(Value::as_array);
+    let is_ok = |result: &Value| result.pointer("/shown/class") == Some(&json!("ok"));
+    let is_fine = results.is_some_and(|results| results.iter().all(is_ok));
     Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

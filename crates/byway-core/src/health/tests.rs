@@ -214,8 +214,7 @@ fn backoff_grows_to_its_cap_and_never_starts_below_half() {
 fn a_flapping_path_is_kept_out_until_its_penalty_is_gone() {
     let mut health = PathHealth::new(Health::default(), 7);
     let mut now = 0;
-    let mut n_up = 0;
-    for _ in 0..3 {
+    for n_up in 0..3 {
         for _ in 0..2 {
             health.finish(health.permit(), STRONG, at(now));
         }
@@ -229,7 +228,6 @@ fn a_flapping_path_is_kept_out_until_its_penalty_is_gone() {
             health.tick(at(now));
             assert!(now < 100_000, "never came back");
         }
-        n_up += 1;
         if health.is_suppressed(at(now)) {
             break;
         }

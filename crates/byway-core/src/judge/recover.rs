@@ -162,7 +162,15 @@ impl Judge {
                 | Kind::OurTls
                 | Kind::OurRequest
                 | Kind::ThisPath => Attribution::Inconclusive,
-                _ => Attribution::Theirs,
+                Kind::Healthy
+                | Kind::BlocksAddresses
+                | Kind::ChallengesUs
+                | Kind::FailsHere
+                | Kind::LimitsUs
+                | Kind::ProviderDown
+                | Kind::ProviderSlow
+                | Kind::ContractBroken
+                | Kind::CannotTell => Attribution::Theirs,
             };
             standing.recovered_at = Some(now);
             self.events.push(Event::Recovered { who: standing.attribution });
