@@ -1,0 +1,214 @@
+//! The simulated provider: an HTTP API that treats each source address as it was told to.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::pages;
+use crate::scenario::Behaviour;
+
+/// A head that is longer is nobody's drill.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// One request as the provider got it.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// From where.
+    pub source: IpAddr,
+    /// When.
+    pub at: Instant,
+    /// The target, byte for byte.
+    pub target: Vec<u8>,
+}
+
+/// What the provider does and has seen.
+#[derive(Debug, Default)]
+struct Inside {
+    everybody: Option<Behaviour>,
+    sources: BTreeMap<IpAddr, Behaviour>,
+    received: Vec<Received>,
+}
+
+/// A running provider.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    inside: Arc<Mutex<Inside>>,
+}
+
+impl Provider {
+    /// Starts one on loopback; it ends with the token.
+    ///
+    /// # Errors
+    /// The system's, if there is no socket.
+    pub async fn start(tasks: &TaskTracker, stop: CancellationToken) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let provider = Self { addr: listener.local_addr()?, inside: Arc::default() };
+        let (own, spawner) = (provider.clone(), tasks.clone());
+        tasks.spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    () = stop.cancelled() => return,
+                    accepted = listener.accept() => accepted,
+                };
+                let Ok((stream, peer)) = accepted else { continue };
+                let (own, stop) = (own.clone(), stop.clone());
+                spawner.spawn(async move {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        _ended = own.serve(stream, peer.ip()) => {}
+                    }
+                });
+            }
+        });
+        Ok(provider)
+    }
+
+    /// From now on these sources are treated so; everybody if there are none.
+    pub fn treat(&self, sources: &[IpAddr], behaviour: &Behaviour) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.is_empty() {
+            inside.sources.clear();
+            inside.everybody = Some(behaviour.clone());
+        }
+        for source in sources {
+            inside.sources.insert(*source, behaviour.clone());
+        }
+    }
+
+    /// Everything that was received so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner).received.clone()
+    }
+
+    fn behaviour(&self, source: IpAddr) -> Behaviour {
+        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let behaviour = inside.sources.get(&source).or(inside.everybody.as_ref());
+        behaviour.cloned().unwrap_or(Behaviour::Fine)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a simulated provider has its own clock")]
+    fn note(&self, source: IpAddr, target: Vec<u8>) {
+        let received = Received { source, at: Instant::now(), target };
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner).received.push(received);
+    }
+
+    async fn serve(&self, mut stream: TcpStream, source: IpAddr) -> std::io::Result<()> {
+        if self.behaviour(source) == Behaviour::Cut {
+            // An abortive close: the caller sees a reset, not an end.
+            return stream.set_zero_linger();
+        }
+        let mut bytes = Vec::new();
+        loop {
+            let Some(head_len) = read_head(&mut stream, &mut bytes).await? else { return Ok(()) };
+            let behaviour = self.behaviour(source);
+            if behaviour == Behaviour::TlsClose {
+                return Ok(());
+            }
+            let head: Vec<u8> = bytes.drain(..head_len).collect();
+            let mut parts = head.split(|&b| b == b' ');
+            let (method, target) = (parts.next().unwrap_or_default(), parts.next());
+            self.note(source, target.unwrap_or_default().to_vec());
+            let target = target.unwrap_or_default();
+            let Some(answer) = answer(&behaviour, source, target) else {
+                if matches!(behaviour, Behaviour::Hang | Behaviour::Drop) {
+                    std::future::pending::<()>().await;
+                }
+                return Ok(());
+            };
+            if let Behaviour::Slow(by) = behaviour {
+                tokio::time::sleep(by).await;
+            }
+            let n_head = answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(0, |at| at + 4);
+            let n = match (&behaviour, method) {
+                (_, b"HEAD") => n_head,
+                (Behaviour::Truncated, _) => n_head + (answer.len() - n_head) / 2,
+                _ => answer.len(),
+            };
+            stream.write_all(answer.get(..n).unwrap_or_default()).await?;
+            if behaviour == Behaviour::Truncated {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Reads up to the end of a head; `None` at the end of the connection.
+async fn read_head(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<Option<usize>> {
+    loop {
+        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            return Ok(Some(at + 4));
+        }
+        // A TLS record begins with 22: whoever sends it gets what `tls-close` says, or nothing.
+        if bytes.first() == Some(&22) {
+            return Ok(Some(0));
+        }
+        if bytes.len() > HEAD_BYTES_MAX || stream.read_buf(bytes).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+fn answer(behaviour: &Behaviour, source: IpAddr, target: &[u8]) -> Option<Vec<u8>> {
+    let json = "Content-Type: application/json\r\nX-Request-Id: 7f3a";
+    let product = || {
+        let target: String = target.iter().map(|b| format!("{b:02x}")).collect();
+        format!("{{\"target\":\"{target}\",\"name\":\"\u{ac00}\u{c744} coat\",\"price\":39000}}")
+    };
+    let limit = |after: &str| {
+        let fields = format!("{json}\r\nX-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 0{after}");
+        pages::answer("429 Too Many Requests", &fields, "{\"error\":\"rate_limited\"}")
+    };
+    Some(match behaviour {
+        Behaviour::Fine | Behaviour::Slow(_) | Behaviour::Truncated | Behaviour::NamesFail => {
+            pages::answer("200 OK", json, &product())
+        }
+        Behaviour::Page(name) => pages::page(name, &source.to_string())?,
+        Behaviour::Status(status) => {
+            pages::answer(&format!("{status} Simulated"), json, "{\"error\":\"simulated\"}")
+        }
+        Behaviour::Limit(None) => limit(""),
+        Behaviour::Limit(Some(seconds)) => limit(&format!("\r\nRetry-After: {seconds}")),
+        Behaviour::Lying => limit("\r\nRetry-After: 31536000"),
+        Behaviour::ToHttps => {
+            let target = String::from_utf8_lossy(target);
+            let fields = format!("Location: https://127.0.0.1{target}");
+            pages::answer("301 Moved Permanently", &fields, "")
+        }
+        Behaviour::Html => {
+            let page = "<html><title>We will be right back</title><h1>Maintenance</h1></html>";
+            pages::answer("200 OK", "Content-Type: text/html", page)
+        }
+        Behaviour::Cut
+        | Behaviour::Close
+        | Behaviour::TlsClose
+        | Behaviour::Hang
+        | Behaviour::Drop => return None,
+    })
+}
+
+/// The largest excess over a pace in any stretch of time: how many requests more than
+/// `burst + rate × time` were received. Zero if the pace was kept.
+pub fn excess(received: &[Received], per_second: f64, burst: u32) -> u32 {
+    let mut level = 0.0_f64;
+    let mut last: Option<Instant> = None;
+    let mut worst = 0.0_f64;
+    for request in received {
+        let passed = last.map_or(Duration::ZERO, |last| request.at.saturating_duration_since(last));
+        level = (level - passed.as_secs_f64() * per_second).max(0.0) + 1.0;
+        last = Some(request.at);
+        worst = worst.max(level - f64::from(burst));
+    }
+    // Requests leave in pace and arrive with the network's jitter: one more is not an excess.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+    let worst = (worst - 1.0).max(0.0).ceil() as u32;
+    worst
+}
