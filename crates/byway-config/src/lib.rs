@@ -47,6 +47,11 @@ pub fn load(path: &Path) -> Result<Settings, Problems> {
     environment::load(path)
 }
 
+/// Reads a budget: `20/s`, `20/s burst 40`, `1000/h`.
+pub fn pace(text: &str) -> Option<byway_core::policy::Pace> {
+    policy::parse_pace(text)
+}
+
 /// Whatever the bytes are: no panic, and what can be reported can be rendered.
 pub fn fuzz(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };

@@ -17,6 +17,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Poli
     for (key, to) in [
         ("detour_max", &mut policy.detour_max),
         ("wait_max", &mut policy.wait_max),
+        ("gate_min", &mut policy.gate_min),
         ("gate_max", &mut policy.gate_max),
     ] {
         if let Some(found) = section.get(key).and_then(|value| reading.duration(value)) {

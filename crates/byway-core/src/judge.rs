@@ -387,7 +387,10 @@ impl Judge {
     pub fn limited(&mut self, asked: Option<SignedDuration>, is_429: bool, now: Timestamp) -> bool {
         let pause = match asked {
             Some(pause) => pause,
-            None if is_429 => SignedDuration::from_secs(1 << self.n_limited.min(6)),
+            None if is_429 => {
+                let pause = self.policy.gate_min.saturating_mul(1 << self.n_limited.min(6));
+                SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX)
+            }
             None => return false,
         };
         self.n_limited = self.n_limited.saturating_add(1);

@@ -110,6 +110,8 @@ pub struct Policy {
     pub detour_rate: u32,
     /// How long a request may wait for the budget or a gate.
     pub wait_max: Duration,
+    /// The first pause after a 429 that does not say how long; it doubles with each, 64 times at most.
+    pub gate_min: Duration,
     /// No `Retry-After` is believed beyond this.
     pub gate_max: Duration,
     /// Retries, as a share of requests, in percent.
@@ -134,12 +136,45 @@ impl Default for Policy {
             detour_max: DETOUR_DEFAULT,
             detour_rate: 50,
             wait_max: Duration::from_secs(10),
+            gate_min: Duration::from_secs(1),
             gate_max: Duration::from_secs(3600),
             retry_percent: 10,
             retry_per_s: 1,
             health: Health::default(),
             compare: Compare::default(),
         }
+    }
+}
+
+impl Policy {
+    /// The same policy in a world that goes `speed` times faster: for drills.
+    #[must_use]
+    pub fn at_speed(mut self, speed: u32) -> Self {
+        let speed = speed.max(1);
+        let Health { window, backoff_min, backoff_max, probes_over, ramp_step, .. } =
+            &mut self.health;
+        for timer in [window, backoff_min, backoff_max, probes_over, ramp_step] {
+            *timer /= speed;
+        }
+        let Compare { spacing, control_every, window, pause, .. } = &mut self.compare;
+        for timer in [spacing, control_every, window, pause] {
+            *timer /= speed;
+        }
+        for timer in [
+            &mut self.health.flap_half_life,
+            &mut self.health.hold,
+            &mut self.detour_max,
+            &mut self.wait_max,
+            &mut self.gate_min,
+            &mut self.gate_max,
+        ] {
+            *timer /= speed;
+        }
+        if let Some(pace) = &mut self.budget {
+            pace.per /= speed;
+        }
+        self.retry_per_s = self.retry_per_s.saturating_mul(speed);
+        self
     }
 }
 

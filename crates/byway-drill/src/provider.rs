@@ -1,10 +1,11 @@
 //! The simulated provider: an HTTP API that treats each source address as it was told to.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -34,6 +35,40 @@ struct Inside {
     everybody: Option<Behaviour>,
     sources: BTreeMap<IpAddr, Behaviour>,
     received: Vec<Received>,
+    /// Where the filter of SYNs is set; `None` once the provider has ended.
+    listener: Option<std::net::TcpListener>,
+}
+
+/// Loads a word at an offset; from here on offsets count from the IP header (linux/filter.h).
+const LOAD_WORD: u16 = 0x20;
+const FROM_IP_HEADER: u32 = 0xfff0_0000;
+/// Where the source address stands in an IPv4 header (RFC 791).
+const SOURCE_ADDRESS: u32 = FROM_IP_HEADER + 12;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+
+impl Inside {
+    /// Has the kernel drop the SYNs of those that are treated so. An accept queue cannot tell
+    /// sources apart, a filter on the listening socket can; connections that exist keep their own.
+    fn filter(&self) -> std::io::Result<()> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        let mut program = Vec::new();
+        if self.everybody == Some(Behaviour::Drop) {
+            program.push(SockFilter::new(RETURN, 0, 0, 0));
+        }
+        let dropped = self.sources.iter().filter(|(_, how)| **how == Behaviour::Drop);
+        let dropped = dropped.filter_map(|(source, _)| match source {
+            IpAddr::V4(source) => Some(Ipv4Addr::to_bits(*source)),
+            IpAddr::V6(_) => None,
+        });
+        program.push(SockFilter::new(LOAD_WORD, 0, 0, SOURCE_ADDRESS));
+        for source in dropped {
+            program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, source));
+            program.push(SockFilter::new(RETURN, 0, 0, 0));
+        }
+        program.push(SockFilter::new(RETURN, 0, 0, u32::MAX));
+        SockRef::from(listener).attach_filter(&program)
+    }
 }
 
 /// A running provider.
@@ -49,9 +84,12 @@ impl Provider {
     ///
     /// # Errors
     /// The system's, if there is no socket.
-    pub async fn start(tasks: &TaskTracker, stop: CancellationToken) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    pub fn start(tasks: &TaskTracker, stop: CancellationToken) -> std::io::Result<Self> {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+        listener.set_nonblocking(true)?;
         let provider = Self { addr: listener.local_addr()?, inside: Arc::default() };
+        provider.inside().listener = Some(listener.try_clone()?);
+        let listener = TcpListener::from_std(listener)?;
         let (own, spawner) = (provider.clone(), tasks.clone());
         tasks.spawn(async move {
             loop {
@@ -72,9 +110,17 @@ impl Provider {
         Ok(provider)
     }
 
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// From now on these sources are treated so; everybody if there are none.
-    pub fn treat(&self, sources: &[IpAddr], behaviour: &Behaviour) {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+    ///
+    /// # Errors
+    /// The system's, if it has no socket filters and SYNs are to be dropped; such connections hang
+    /// all the same, but they are made.
+    pub fn treat(&self, sources: &[IpAddr], behaviour: &Behaviour) -> std::io::Result<()> {
+        let mut inside = self.inside();
         if sources.is_empty() {
             inside.sources.clear();
             inside.everybody = Some(behaviour.clone());
@@ -82,15 +128,16 @@ impl Provider {
         for source in sources {
             inside.sources.insert(*source, behaviour.clone());
         }
+        inside.filter()
     }
 
     /// Everything that was received so far.
     pub fn received(&self) -> Vec<Received> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner).received.clone()
+        self.inside().received.clone()
     }
 
     fn behaviour(&self, source: IpAddr) -> Behaviour {
-        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let inside = self.inside();
         let behaviour = inside.sources.get(&source).or(inside.everybody.as_ref());
         behaviour.cloned().unwrap_or(Behaviour::Fine)
     }
@@ -98,7 +145,7 @@ impl Provider {
     #[expect(clippy::disallowed_methods, reason = "a simulated provider has its own clock")]
     fn note(&self, source: IpAddr, target: Vec<u8>) {
         let received = Received { source, at: Instant::now(), target };
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner).received.push(received);
+        self.inside().received.push(received);
     }
 
     async fn serve(&self, mut stream: TcpStream, source: IpAddr) -> std::io::Result<()> {

@@ -7,6 +7,7 @@
 //! rate 5                                 requests a second to the first provider
 //! provider catalog detour 20/s burst 40  name, on_block, budget
 //! path batch-1 127.0.0.11 group-a        name, source address, failure group
+//! set health.hold 1m                     a setting of every provider that is not the default
 //! at 0:30 catalog batch-1,api-2 page akamai
 //! at 3:00 catalog all ok
 //! expect verdict blocks_addresses batch-1,api-2 within 5s of 0:30
@@ -44,6 +45,8 @@ pub struct Scenario {
     pub own_names: bool,
     /// Whether the route may serve stored answers.
     pub stale: bool,
+    /// Settings of every provider that are not the defaults: table, key, value.
+    pub set: Vec<[String; 3]>,
 }
 
 /// A provider of a drill.
@@ -81,6 +84,14 @@ pub struct Act {
     pub behaviour: Behaviour,
 }
 
+impl Act {
+    /// `batch-1,api-2 page akamai`
+    pub fn says(&self) -> String {
+        let whom = if self.sources.is_empty() { "all".to_owned() } else { self.sources.join(",") };
+        format!("{whom} {}", self.behaviour.says())
+    }
+}
+
 /// How a provider treats a source address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
@@ -96,7 +107,7 @@ pub enum Behaviour {
     TlsClose,
     /// Nothing comes back.
     Hang,
-    /// SYNs are dropped; needs nftables in a namespace of the drill's own.
+    /// SYNs are dropped, by a socket filter; where there is none, nothing comes back.
     Drop,
     /// The answer takes this long.
     Slow(Duration),
@@ -114,6 +125,42 @@ pub enum Behaviour {
     Html,
     /// Name servers fail.
     NamesFail,
+}
+
+impl Behaviour {
+    /// The words of the timetable.
+    pub fn says(&self) -> String {
+        match self {
+            Self::Fine => "ok".to_owned(),
+            Self::Page(name) => format!("page {name}"),
+            Self::Cut => "cut".to_owned(),
+            Self::Close => "close".to_owned(),
+            Self::TlsClose => "tls-close".to_owned(),
+            Self::Hang => "hang".to_owned(),
+            Self::Drop => "drop".to_owned(),
+            Self::Slow(by) => format!("slow {by:?}"),
+            Self::Truncated => "truncated".to_owned(),
+            Self::Status(status) => format!("status {status}"),
+            Self::Limit(None) => "limit".to_owned(),
+            Self::Limit(Some(seconds)) => format!("limit {seconds}"),
+            Self::Lying => "lying".to_owned(),
+            Self::ToHttps => "to-https".to_owned(),
+            Self::Html => "html".to_owned(),
+            Self::NamesFail => "names-fail".to_owned(),
+        }
+    }
+
+    /// The same in a world that goes `speed` times faster.
+    #[must_use]
+    pub fn at_speed(self, speed: u32) -> Self {
+        if let Self::Slow(by) = self {
+            return Self::Slow(by / speed.max(1));
+        }
+        if let Self::Limit(Some(seconds)) = self {
+            return Self::Limit(Some(seconds.div_ceil(speed.max(1))));
+        }
+        self
+    }
 }
 
 /// What Byway must say.
@@ -184,6 +231,13 @@ impl Scenario {
             "lost-after" => self.lost_after_max = Some(number(rest)?),
             "names" => self.own_names = true,
             "stale" => self.stale = true,
+            "set" => {
+                let read = rest.split_once(' ').map(|(key, value)| {
+                    let (table, key) = key.split_once('.').unwrap_or(("", key));
+                    [table.to_owned(), key.to_owned(), value.trim().to_owned()]
+                });
+                self.set.push(read.ok_or("`set health.hold 1m`")?);
+            }
             "provider" => {
                 let mut words = rest.splitn(3, ' ');
                 self.providers.push(Called {
@@ -250,7 +304,9 @@ fn behaviour(words: &[&str]) -> Result<Behaviour, String> {
     let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a number"));
     Ok(match words {
         ["ok"] => Behaviour::Fine,
-        ["page", name] if crate::pages::NAMES.contains(name) => Behaviour::Page((*name).to_owned()),
+        ["page", name] if crate::pages::names().any(|known| known == *name) => {
+            Behaviour::Page((*name).to_owned())
+        }
         ["page", name] => return Err(format!("no page is called `{name}`")),
         ["cut"] => Behaviour::Cut,
         ["close"] => Behaviour::Close,

@@ -71,3 +71,18 @@ flapping = flapping
 
 try-same = The answers are the same on every path.
 try-differs = The answers differ:
+
+drill-notice = first failure seen after
+drill-verdict = verdict after
+drill-detour = detour after
+drill-requests = requests
+drill-lost-before = lost before the verdict
+drill-lost-after = lost after the verdict
+drill-stale = served from stored answers
+drill-received = received by the provider
+drill-probes = probes
+drill-verdicts = verdicts right / wrong
+drill-yes = ok
+drill-no = MISSED
+drill-right = Drill { $name }: everything as expected.
+drill-wrong = Drill { $name }: not as expected.

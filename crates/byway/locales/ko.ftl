@@ -71,3 +71,18 @@ flapping = 불안정
 
 try-same = 모든 경로의 응답이 같습니다.
 try-differs = 응답이 다릅니다:
+
+drill-notice = 첫 실패 감지까지
+drill-verdict = 판정까지
+drill-detour = 우회까지
+drill-requests = 요청
+drill-lost-before = 판정 전 실패
+drill-lost-after = 판정 후 실패
+drill-stale = 저장된 응답으로 처리
+drill-received = 제공자가 받은 요청
+drill-probes = 탐침
+drill-verdicts = 판정 맞음 / 틀림
+drill-yes = 확인
+drill-no = 어긋남
+drill-right = 훈련 { $name }: 모두 예상대로입니다.
+drill-wrong = 훈련 { $name }: 예상과 다릅니다.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::attempt::TryArgs;
 use crate::detour::DetourArgs;
+use crate::drill::DrillArgs;
 use crate::explain::ExplainArgs;
 use crate::facts::FactsArgs;
 
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// Show what happened
     #[command(after_help = FACTS_EXAMPLES)]
     Facts(FactsArgs),
+    /// Practise: run the real gateway against a provider that blocks on a timetable
+    #[command(after_help = DRILL_EXAMPLES)]
+    Drill(DrillArgs),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  byway completions bash > /etc/bash_completion.d/byway")]
     Completions {
@@ -89,6 +93,15 @@ Examples:
   byway facts --since 2h
   byway facts --since 2026-11-24T16:00:00+09:00 --provider catalog --kind verdict
   byway facts --json | jq .";
+
+const DRILL_EXAMPLES: &str = "\
+Examples:
+  byway drill list
+  byway drill run autumn --speed 10
+  byway drill show autumn > mine.drill && byway drill run mine.drill
+  byway drill run rate-limit --speed 10 --json | jq .checks
+
+Nothing leaves this machine. Exit codes: 0 as expected, 1 not as expected";
 
 const INIT_EXAMPLES: &str = "\
 Examples:

@@ -6,6 +6,7 @@ mod attempt;
 mod check;
 mod cli;
 mod detour;
+mod drill;
 mod explain;
 mod facts;
 mod init;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Try(args) => attempt::run(&args),
         Command::Detour(args) => detour::run(&args),
         Command::Facts(args) => facts::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "byway", &mut std::io::stdout());
