@@ -218,7 +218,12 @@ impl Comparison {
         trigger == Finding::Healthy
             || self.open().next().is_none()
             || is_asked_out
-            || since(self.began, now) > self.settings.window
+            || self.is_late(now)
+    }
+
+    /// Whether it took so long that what it showed first is no evidence any more.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        since(self.began, now) > self.settings.window
     }
 
     /// Whether what is known suffices for a verdict although some path takes its time: the path

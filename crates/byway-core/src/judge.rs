@@ -116,6 +116,8 @@ pub struct Surroundings {
     pub paths: Vec<Elsewhere>,
     /// Name resolution.
     pub dns: Elsewhere,
+    /// A control was asked and has not answered yet: no verdict before that.
+    pub is_pending: bool,
 }
 
 /// A trouble that is not over.
@@ -406,14 +408,16 @@ impl Judge {
 
     fn feed_health(&mut self, path: usize, permit: Permit, mark: Mark, now: Timestamp) -> bool {
         let Some(state) = self.paths.get_mut(path) else { return false };
+        let deadline = state.health.next_deadline();
         let changed = state.health.finish(permit, mark, now);
+        let is_sooner = state.health.next_deadline() != deadline;
         if mark == Mark::Good {
             self.n_limited = 0;
         }
         if let Some(change) = changed {
             self.events.push(Event::Moved { path, change });
         }
-        changed.is_some()
+        changed.is_some() || is_sooner
     }
 
     fn is_suspicious(&mut self, path: usize, shown: &Shown, now: Timestamp) -> bool {

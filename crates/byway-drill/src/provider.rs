@@ -215,8 +215,12 @@ fn answer(behaviour: &Behaviour, source: IpAddr, target: &[u8]) -> Option<Vec<u8
         pages::answer("429 Too Many Requests", &fields, "{\"error\":\"rate_limited\"}")
     };
     Some(match behaviour {
-        Behaviour::Fine | Behaviour::Slow(_) | Behaviour::Truncated | Behaviour::NamesFail => {
+        Behaviour::Fine | Behaviour::Slow(_) | Behaviour::Truncated => {
             pages::answer("200 OK", json, &product())
+        }
+        // Connections that stay open need no names.
+        Behaviour::NamesFail => {
+            pages::answer("200 OK", &format!("{json}\r\nConnection: close"), &product())
         }
         Behaviour::Page(name) => pages::page(name, &source.to_string())?,
         Behaviour::Status(status) => {

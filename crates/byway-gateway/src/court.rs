@@ -255,6 +255,15 @@ impl Court {
     }
 }
 
+/// What a control of one comparison has found out so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// How the name servers do.
+    pub(crate) dns: Elsewhere,
+    /// Whether its answer is still to come.
+    pub(crate) is_pending: bool,
+}
+
 /// All courts of a gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Courts {
@@ -344,12 +353,12 @@ impl Courts {
     pub(crate) fn surroundings(
         &self,
         court: &Court,
-        dns: Elsewhere,
+        control: Control,
         now: Timestamp,
     ) -> Surroundings {
-        let window = court.judge().map(|judge| judge.policy().compare.window);
-        let window = i64::try_from(window.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
-        let since = now.as_millisecond().saturating_sub(window);
+        // What others showed before this trouble began says nothing about it.
+        let began = court.judge().and_then(|judge| judge.compares()).map(|(began, _)| began);
+        let since = began.unwrap_or(now).as_millisecond().saturating_sub(1);
         let others: Vec<Arc<Court>> = self
             .all()
             .into_iter()
@@ -367,6 +376,10 @@ impl Courts {
             }
             seen
         };
-        Surroundings { paths: court.paths.iter().map(lately).collect(), dns }
+        Surroundings {
+            paths: court.paths.iter().map(lately).collect(),
+            dns: control.dns,
+            is_pending: control.is_pending,
+        }
     }
 }

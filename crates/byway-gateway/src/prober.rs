@@ -4,8 +4,8 @@
 //! asked of every court; what happened becomes facts and log lines.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use byway_core::classify::Class;
@@ -18,10 +18,11 @@ use byway_core::time::since;
 use byway_net::Resolver;
 use byway_wire::request::{Limits, RequestHead, RequestShape};
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::court::{Court, Sample};
+use crate::court::{Control, Court, Sample};
 use crate::probe::{self, Ask};
 use crate::snapshot::{ProviderPlan, Snapshot};
 use crate::worker::Shared;
@@ -36,7 +37,7 @@ const REST_MAX: Duration = Duration::from_secs(5);
 const SUM_EVERY: Duration = Duration::from_secs(60);
 
 /// What one control found out, and for which comparison.
-type Controls = BTreeMap<String, (Timestamp, Elsewhere)>;
+type Controls = BTreeMap<String, (Timestamp, Arc<Mutex<Control>>)>;
 
 /// Runs until told to stop.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
@@ -50,8 +51,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             if court.judge().is_none_or(|judge| judge.is_calm()) {
                 continue;
             }
-            let dns = control(&shared, &court, &mut controls, &tasks).await;
-            rest = rest.min(look_after(&shared, &court, dns, &tasks));
+            let control = control(&shared, &court, &mut controls, &tasks);
+            rest = rest.min(look_after(&shared, &court, control, &tasks));
         }
         let now = shared.clock.now();
         if since(summed_at, now) >= SUM_EVERY {
@@ -77,11 +78,11 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 fn look_after(
     shared: &Arc<Shared>,
     court: &Arc<Court>,
-    dns: Elsewhere,
+    control: Control,
     tasks: &TaskTracker,
 ) -> Duration {
     let now = shared.clock.now();
-    let around = shared.courts.surroundings(court, dns, now);
+    let around = shared.courts.surroundings(court, control, now);
     let Some(mut judge) = court.judge() else { return REST_MAX };
     let probes = judge.tick(&around, now);
     let events = judge.take_events();
@@ -201,45 +202,45 @@ pub(crate) fn shape_of(head: &[u8]) -> Option<RequestShape> {
 }
 
 /// Asks what only others can tell, once a comparison: do our name servers answer at all, and do the
-/// paths lead anywhere else? Returns what is known about the name servers.
-async fn control(
+/// paths lead anywhere else? What it says comes later; nothing waits for it here.
+fn control(
     shared: &Arc<Shared>,
     court: &Arc<Court>,
     controls: &mut Controls,
     tasks: &TaskTracker,
-) -> Elsewhere {
+) -> Control {
     let compares = court.judge().and_then(|judge| judge.compares());
-    let Some((began, Some(class))) = compares else { return Elsewhere::Unknown };
-    if let Some((of, dns)) = controls.get(&court.name)
+    let Some((began, Some(class))) = compares else { return Control::default() };
+    if let Some((of, known)) = controls.get(&court.name)
         && *of == began
     {
-        return *dns;
+        return known.lock().map_or(Control::default(), |known| *known);
     }
-    let snapshot = shared.snapshot();
-    let mut dns = Elsewhere::Unknown;
-    match class {
-        Class::Dns => dns = names(&snapshot, court).await,
-        Class::ConnectTimeout | Class::Refused | Class::Reset | Class::Tls | Class::ReadTimeout => {
-            let (shared, court) = (Arc::clone(shared), Arc::clone(court));
-            tasks.spawn(async move { connect_others(&shared, &court).await });
-        }
-        Class::Ok
-        | Class::ClientError
-        | Class::Auth
-        | Class::Denied
-        | Class::RateLimited
-        | Class::BlockedIp
-        | Class::Challenge
-        | Class::Outage
-        | Class::Overload
-        | Class::Contract
-        | Class::RelayError
-        | Class::OwnFault
-        | Class::LocalLimit
-        | Class::Cancelled => {}
+    let is_about_names = class == Class::Dns;
+    let is_about_ways = matches!(
+        class,
+        Class::ConnectTimeout | Class::Refused | Class::Reset | Class::Tls | Class::ReadTimeout
+    );
+    let now = Control { is_pending: is_about_names || is_about_ways, ..Control::default() };
+    let known = Arc::new(Mutex::new(now));
+    controls.insert(court.name.clone(), (began, Arc::clone(&known)));
+    if now.is_pending {
+        let (shared, court) = (Arc::clone(shared), Arc::clone(court));
+        tasks.spawn(async move {
+            let snapshot = shared.snapshot();
+            let mut dns = Elsewhere::Unknown;
+            if is_about_names {
+                dns = names(&snapshot, &court).await;
+            } else {
+                ask_others(&shared, &court).await;
+            }
+            if let Ok(mut known) = known.lock() {
+                *known = Control { dns, is_pending: false };
+            }
+            court.bell.ring();
+        });
     }
-    controls.insert(court.name.clone(), (began, dns));
-    dns
+    now
 }
 
 /// Hosts of others that a control may ask about: providers, and the operator's own echo.
@@ -269,38 +270,60 @@ async fn names(snapshot: &Snapshot, court: &Court) -> Elsewhere {
     seen
 }
 
-/// Opens and closes a connection to another provider over each path of this one.
-async fn connect_others(shared: &Arc<Shared>, court: &Arc<Court>) {
+/// Asks another provider over each path of this one, all paths at the same time: what it was last
+/// asked, if it may be asked; otherwise a connection is opened and closed.
+async fn ask_others(shared: &Arc<Shared>, court: &Arc<Court>) {
     let snapshot = shared.snapshot();
-    let plan = places(&snapshot, court);
-    let Ok(resolver) = Resolver::new(&snapshot.settings.dns) else { return };
-    for provider in &snapshot.providers {
-        let (Some(base), Some(other)) = (&provider.base, &provider.court) else { continue };
-        let is_locked = other.judge().is_none_or(|judge| judge.ordered().forbids_probes());
-        if other.name == court.name || is_locked {
-            continue;
-        }
-        for path in &plan.paths {
-            let Some(index) = other.paths.iter().position(|name| *name == path.name.as_str())
-            else {
-                continue;
-            };
-            let ask = Ask {
-                snapshot: &snapshot,
-                provider,
-                path,
-                origin: &Origin { scheme: byway_core::route::Scheme::Http, ..base.origin.clone() },
-                head: b"",
-                shape: None,
-                usual: None,
-                body_bytes_max: 0,
-            };
-            let told = probe::ask(&resolver, &ask, &shared.clock).await;
-            other.carry(index, &told.shown.outcome, shared.clock.now());
-        }
-        court.bell.ring();
-        return;
+    let found = snapshot.providers.iter().find_map(|provider| {
+        let other = provider.court.as_ref().filter(|other| other.name != court.name)?;
+        let is_open = other.judge().is_some_and(|judge| !judge.ordered().forbids_probes());
+        let shares = court.paths.iter().any(|path| other.paths.contains(path));
+        (is_open && shares && provider.base.is_some()).then(|| Arc::clone(other))
+    });
+    let Some(other) = found else { return };
+    let mut asked = JoinSet::new();
+    for path in &court.paths {
+        let Some(index) = other.paths.iter().position(|name| name == path) else { continue };
+        let (shared, other) = (Arc::clone(shared), Arc::clone(&other));
+        asked.spawn(async move {
+            let snapshot = shared.snapshot();
+            let now = shared.clock.now();
+            let is_paid = other.judge().is_some_and(|mut judge| judge.pay_control(now));
+            let mut told = None;
+            if is_paid {
+                told = ask(&shared, &snapshot, &other, index).await;
+            }
+            if told.is_none() {
+                told = connect(&shared, &snapshot, &other, index).await;
+            }
+            if let Some(told) = told {
+                other.carry(index, &told.shown.outcome, shared.clock.now());
+            }
+        });
     }
+    while asked.join_next().await.is_some() {}
+}
+
+/// Opens and closes a connection, with its TLS handshake.
+async fn connect(
+    shared: &Shared,
+    snapshot: &Snapshot,
+    court: &Court,
+    path: usize,
+) -> Option<probe::Told> {
+    let provider = places(snapshot, court);
+    let resolver = Resolver::new(&snapshot.settings.dns).ok()?;
+    let ask = Ask {
+        snapshot,
+        provider,
+        path: provider.paths.get(path)?,
+        origin: &provider.base.as_ref()?.origin,
+        head: b"",
+        shape: None,
+        usual: None,
+        body_bytes_max: 0,
+    };
+    Some(probe::ask(&resolver, &ask, &shared.clock).await)
 }
 
 /// Ordinary traffic, summed up.

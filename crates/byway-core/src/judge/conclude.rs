@@ -109,7 +109,8 @@ impl Judge {
     pub(super) fn conclude(&mut self, around: &Surroundings, now: Timestamp) {
         let Some(comparison) = self.comparison.take() else { return };
         let is_over = comparison.is_over(now);
-        if !is_over && !comparison.is_telling() {
+        let waits = around.is_pending && !comparison.is_late(now);
+        if waits || !is_over && !comparison.is_telling() {
             self.comparison = Some(comparison);
             return;
         }

@@ -226,6 +226,11 @@ impl Judge {
         probes
     }
 
+    /// Takes what a question costs that is asked for somebody else's sake; false if there is none.
+    pub fn pay_control(&mut self, now: Timestamp) -> bool {
+        self.may_probe(now) && self.pay_probe(now).is_ok()
+    }
+
     /// One probe from the hour's and from the provider's own budget.
     fn pay_probe(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         if self.probes.sum(now).0 >= u64::from(self.policy.compare.probes_per_hour) {
