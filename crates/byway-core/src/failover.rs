@@ -98,6 +98,8 @@ pub struct Chance {
     pub safe: bool,
     /// Our own way out is what failed.
     pub way_out_broke: bool,
+    /// A stored answer may be given instead.
+    pub has_copy: bool,
     /// What may be done about it.
     pub permission: Permission,
 }
@@ -115,12 +117,26 @@ pub enum Next {
     NextPath,
     /// Send it over the next path of the plan, paid from the retry budget.
     Detour,
+    /// There is nothing more to try, and a stored answer is given instead.
+    Copy,
     /// There is nothing more to try: deliver what there is, or tell the caller.
     GiveUp,
 }
 
+impl Chance {
+    /// What there is when nothing more can be tried.
+    pub const fn last(&self) -> Next {
+        if self.has_copy { Next::Copy } else { Next::GiveUp }
+    }
+}
+
 /// Decides.
 pub fn next(outcome: &Outcome, chance: Chance) -> Next {
+    let next = another(outcome, chance);
+    if next == Next::GiveUp { chance.last() } else { next }
+}
+
+fn another(outcome: &Outcome, chance: Chance) -> Next {
     let may_resend = match outcome.resend {
         Resend::Safe => chance.replayable,
         Resend::IfIdempotent => chance.replayable && chance.idempotent,

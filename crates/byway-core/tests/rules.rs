@@ -243,6 +243,7 @@ fn a_request_is_sent_again_only_where_that_is_safe_and_allowed() {
             on_path_failure: if bit(8) { OnPathFailure::Next } else { OnPathFailure::Stop },
         };
         let chance = Chance {
+            has_copy: false,
             stale_connection: bit(0),
             repeated: bit(1),
             has_next_path: bit(2),
@@ -262,6 +263,7 @@ fn a_request_is_sent_again_only_where_that_is_safe_and_allowed() {
                 let law = law(class);
                 match next(&outcome, chance) {
                     Next::GiveUp => {}
+                    Next::Copy => panic!("there is no copy: {what}"),
                     Next::SamePath => {
                         assert!(may && chance.stale_connection && !chance.repeated, "{what}");
                         assert_eq!(law.same, Same::Once, "{what}");

@@ -64,4 +64,8 @@ pub(crate) struct Catch {
     pub(crate) learns: bool,
     /// What is suspicious here.
     pub(crate) suspicion: Suspicion,
+    /// How much of a body is kept so that the answer can be stored; 0 where none is.
+    pub(crate) store_bytes_max: usize,
+    /// Whether a 304 is for us: the request asks whether a stored answer is still right.
+    pub(crate) is_confirming: bool,
 }

@@ -116,9 +116,11 @@ impl Flight<'_> {
             total: self.progress.started + self.provider.deadlines.total,
             now: began,
             catch: Catch {
-                is_judged: self.court.is_some(),
+                is_judged: self.court.is_some() || self.memory.is_some(),
                 learns: self.learns(),
                 suspicion: self.suspicion(),
+                store_bytes_max: self.store_bytes_max(),
+                is_confirming: self.is_confirming(),
             },
         };
         let sent = if connection.absolute_form { &mut absolute } else { &mut out };
@@ -127,7 +129,10 @@ impl Flight<'_> {
         let mut end = poll_fn(|cx| exchange.poll(cx)).await;
         if matches!(end, End::Held) {
             let seen = exchange.seen;
+            let is_confirmed =
+                self.is_confirming() && seen.answer.is_some_and(|answer| answer.status == 304);
             let next = match exchange.caught() {
+                Some(_) if is_confirmed => Next::Copy,
                 Some(caught) => self.after_answer(caught, seen, n_sent_whole, left),
                 None => Next::GiveUp,
             };

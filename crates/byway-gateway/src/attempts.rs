@@ -55,6 +55,7 @@ pub(crate) async fn attempt(shared: &Shared, url: &str, method: &str) -> Result<
             shape: shape.as_ref(),
             usual: None,
             body_bytes_max: LOOK_BYTES_MAX,
+            body_within: probe::BODY_WITHIN,
         };
         let told = probe::ask(&resolver, &ask, &shared.clock).await;
         if let Some(local) = told.local {

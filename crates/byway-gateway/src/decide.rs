@@ -1,7 +1,7 @@
 //! What an attempt showed → what the judge is told, and what is tried next.
 
 use byway_core::cause::Cause;
-use byway_core::classify::{self, Blame, Class};
+use byway_core::classify::{self, Blame, Class, Outcome};
 use byway_core::detect::Shown;
 use byway_core::evidence::{Evidence, Sent};
 use byway_core::fact::Fact;
@@ -56,14 +56,14 @@ impl Flight<'_> {
             && !seen.any_answer;
         let limit = self.snapshot.settings.limits.replay_bytes_max;
         let replayable = !seen.took_more && (untouched || self.request.out.whole().len() <= limit);
-        let chance = self.chance(left, stale, replayable, outcome.origin);
+        let chance = self.chance(left, stale, replayable, &outcome);
         let shown = Shown { outcome, status: None, cause: Some(cause) };
         let next = failover::next(&outcome, chance);
         // A pooled connection that was closed meanwhile says nothing about the provider.
         if next != Next::SamePath {
             self.tell_judge(&shown, detail, &[]);
         }
-        self.afford(next)
+        self.afford(next, chance)
     }
 
     /// Judges an answer before any of it is delivered: is anything better than to deliver it?
@@ -89,24 +89,28 @@ impl Flight<'_> {
         shown.outcome.resend = classify::Resend::IfIdempotent;
         let limit = self.snapshot.settings.limits.replay_bytes_max;
         let replayable = !seen.took_more && n_sent <= limit;
-        let chance = self.chance(left, false, replayable, shown.outcome.origin);
+        let chance = self.chance(left, false, replayable, &shown.outcome);
         let next = failover::next(&shown.outcome, chance);
         if next == Next::RetryAfterGate {
             let opens = self.court.and_then(|court| court.judge()?.gate_opens_in(now));
             let is_soon = opens.is_some_and(|opens| opens <= self.provider.wait_max);
-            return if is_soon { self.afford(next) } else { Next::GiveUp };
+            let paid = if is_soon { self.afford(next, chance) } else { chance.last() };
+            if paid == Next::Copy {
+                self.tell_judge(&shown, "", &signs);
+            }
+            return paid;
         }
         if next == Next::GiveUp {
             return next;
         }
-        let next = self.afford(next);
+        let next = self.afford(next, chance);
         if next != Next::GiveUp {
             self.tell_judge(&shown, "", &signs);
         }
         next
     }
 
-    fn chance(&self, left: Left, stale_connection: bool, replayable: bool, by: Blame) -> Chance {
+    fn chance(&self, left: Left, stale_connection: bool, replayable: bool, of: &Outcome) -> Chance {
         let now = self.worker.clock.now();
         let permission = match self.court {
             Some(court) => court.permission(now),
@@ -120,15 +124,16 @@ impl Flight<'_> {
             idempotent: self.request.shape.is_idempotent,
             safe: self.request.is_safe(),
             // Our own machine being out of files or ports would fail on every path alike.
-            way_out_broke: by == Blame::Path,
+            way_out_broke: of.origin == Blame::Path,
+            has_copy: self.has_copy(of.class),
             permission,
         }
     }
 
     /// Retries and detours of single requests are paid for, or not made.
-    fn afford(&self, next: Next) -> Next {
+    fn afford(&self, next: Next, chance: Chance) -> Next {
         let is_paid = match next {
-            Next::GiveUp | Next::SamePath | Next::NextPath => true,
+            Next::GiveUp | Next::Copy | Next::SamePath | Next::NextPath => true,
             // Where nobody keeps a budget, nothing is repeated.
             Next::Retry | Next::RetryAfterGate | Next::Detour => {
                 let now = self.worker.clock.now();
@@ -136,7 +141,7 @@ impl Flight<'_> {
                     || self.court.is_some_and(|court| court.may_retry(now))
             }
         };
-        if is_paid { next } else { Next::GiveUp }
+        if is_paid { next } else { chance.last() }
     }
 
     /// What an answer showed.
@@ -157,7 +162,8 @@ impl Flight<'_> {
             }),
             now: self.worker.clock.at(now),
         };
-        if !caught.is_suspicious
+        if caught.is_learnt
+            && !caught.is_suspicious
             && let Some(learnt) = learnt
         {
             witness::with_answer(caught, &about, |answer| learnt.learn(answer));

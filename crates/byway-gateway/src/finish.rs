@@ -30,6 +30,11 @@ impl Flight<'_> {
     ) -> After {
         let (outcome, code, detail, after) = match ending {
             Ending::Answered(after) => (self.answered_outcome(), None, String::new(), after),
+            Ending::Given(given) => {
+                let (status, after) = Box::pin(self.give(caller, &given)).await;
+                self.progress.given = Some((status, given.is_hit()));
+                (given.outcome(), Some(given.code()), String::new(), after)
+            }
             Ending::Tunnelled(end) => {
                 let seen = &self.progress.seen;
                 let evidence =
@@ -91,6 +96,7 @@ impl Flight<'_> {
         let Some(caught) = self.progress.caught.take() else {
             let outcome = witness::judge_status(answer.status, &self.snapshot.signatures);
             self.told(outcome, Some(answer.status), None, "");
+            self.store(None, &outcome, answer.status);
             return outcome;
         };
         let witnessed = self.witness(&caught, self.progress.seen);
@@ -98,17 +104,24 @@ impl Flight<'_> {
             going.is_good = matches!(Mark::of(&witnessed.shown.outcome), Mark::Good);
         }
         self.tell_judge(&witnessed.shown, "", &witnessed.signs);
+        self.store(Some(&caught), &witnessed.shown.outcome, answer.status);
         witnessed.shown.outcome
     }
 
-    fn told(&mut self, outcome: Outcome, status: Option<u16>, cause: Option<Cause>, detail: &str) {
+    pub(crate) fn told(
+        &mut self,
+        outcome: Outcome,
+        status: Option<u16>,
+        cause: Option<Cause>,
+        detail: &str,
+    ) {
         if let Some(going) = &mut self.going {
             going.is_good = matches!(Mark::of(&outcome), Mark::Good);
         }
         self.tell_judge(&Shown { outcome, status, cause }, detail, &[]);
     }
 
-    fn outcome(&self, cause: Cause) -> Outcome {
+    pub(crate) fn outcome(&self, cause: Cause) -> Outcome {
         let sent = if self.progress.seen.bytes_up == 0 { Sent::Nothing } else { Sent::Some };
         let reused = self.progress.reused;
         classify::classify(&Evidence::Failed { cause, sent, reused }, &self.snapshot.signatures)
@@ -146,18 +159,20 @@ impl Flight<'_> {
         let Progress { started, seen, .. } = &self.progress;
         let path = self.path(self.progress.path);
         let took = now.saturating_duration_since(*started);
-        if let Some(path) = path {
+        let is_hit = self.progress.given.is_some_and(|(_, is_hit)| is_hit);
+        if let Some(path) = path.filter(|_| !is_hit) {
             let shard = path.metrics.of(self.worker.index);
             shard.request(outcome.class, took, seen.bytes_up, seen.bytes_down);
         }
-        let status = seen.answer.map(|answer| answer.status);
+        let given = self.progress.given.map(|(status, _)| status);
+        let status = given.or(seen.answer.map(|answer| answer.status));
         let own = self.provider.base.as_ref().map(|base| &base.origin);
         let origin = self.request.origin.as_deref().or(own);
         let host = origin.map_or("", |origin| origin.host.as_str());
         if let Some(spans) = &self.worker.shared.spans {
             self.export(spans, host, outcome, code, took);
         }
-        if !self.worker.wants_line(&self.snapshot.settings.log, code.is_none(), status) {
+        if !self.worker.wants_line(&self.snapshot.settings.log, code.is_none() || is_hit, status) {
             return;
         }
         let skipped: Vec<&str> =

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts;
+use crate::cache::{Cache, Copies};
 use crate::clock::Clock;
 use crate::court::Courts;
 use crate::exits::Exits;
@@ -69,6 +70,8 @@ pub struct Places {
     pub spans: Option<SyncSender<FinishedSpan>>,
     /// Facts, to be kept.
     pub facts: Option<SyncSender<Fact>>,
+    /// Stored answers, to be kept.
+    pub copies: Option<Copies>,
 }
 
 /// A running data plane.
@@ -121,12 +124,14 @@ impl Gateway {
         let own: Arc<[SocketAddr]> = own.into();
         let (lines, writer) = Lines::start(Arc::clone(&metrics));
         let courts = Courts::default();
+        let cache = Cache::new(settings.state.cache, places.copies);
         let snapshot = Snapshot::compile(settings, 1, Arc::clone(&own), &metrics, &courts)?;
         let shared = Arc::new(Shared {
             current: ArcSwap::from_pointee(snapshot),
             generation: AtomicU64::new(1),
             facts: Facts::new(places.facts, Arc::clone(&metrics)),
             courts,
+            cache,
             exits: Exits::default(),
             metrics,
             doorman: Arc::new(Doorman::default()),

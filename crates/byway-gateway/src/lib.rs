@@ -10,6 +10,7 @@ mod around;
 mod attempt;
 mod attempts;
 mod buf;
+mod cache;
 mod caller;
 mod clock;
 mod connection;
@@ -43,5 +44,6 @@ mod way_in;
 mod witness;
 mod worker;
 
+pub use cache::{Copies, Digest, KeptAnswer, Shelf};
 pub use gateway::{Gateway, Inherited, Observer, Places, StartError};
 pub use span::{FinishedSpan, Parent};

@@ -54,7 +54,8 @@ fn take(mut decoder: impl Read) -> Vec<u8> {
     out
 }
 
-fn unchunk(raw: &[u8]) -> Vec<u8> {
+/// Removes chunk framing.
+pub(crate) fn unchunk(raw: &[u8]) -> Vec<u8> {
     let mut chunked = Chunked::default();
     let (mut out, mut used) = (Vec::new(), 0);
     while let Ok(Some(piece)) = chunked.next(raw.get(used..).unwrap_or_default()) {

@@ -118,6 +118,9 @@ pub(crate) struct Metrics {
     pub(crate) facts: AtomicU64,
     pub(crate) facts_dropped: AtomicU64,
     pub(crate) probes: AtomicU64,
+    pub(crate) copies: AtomicU64,
+    pub(crate) copies_confirmed: AtomicU64,
+    pub(crate) copies_instead: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
@@ -138,6 +141,9 @@ impl Metrics {
             spans_dropped: AtomicU64::new(0),
             facts: AtomicU64::new(0),
             facts_dropped: AtomicU64::new(0),
+            copies: AtomicU64::new(0),
+            copies_confirmed: AtomicU64::new(0),
+            copies_instead: AtomicU64::new(0),
             probes: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
             panics: AtomicU64::new(0),
@@ -295,6 +301,17 @@ impl Collector for Exposition {
             ("facts", "Facts passed on to be kept", &metrics.facts),
             ("facts_dropped", "Facts that found no room", &metrics.facts_dropped),
             ("probes", "Requests that the gateway made by itself", &metrics.probes),
+            ("copies", "Stored answers given", &metrics.copies),
+            (
+                "copies_confirmed",
+                "Stored answers that the provider confirmed",
+                &metrics.copies_confirmed,
+            ),
+            (
+                "copies_instead",
+                "Stored answers given instead of a failure",
+                &metrics.copies_instead,
+            ),
             ("accept_errors", "Connections that could not be accepted", &metrics.accept_errors),
             ("panics", "Faults caught at a connection's edge", &metrics.panics),
         ] {

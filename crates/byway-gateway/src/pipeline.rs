@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::around::Seen;
 use crate::attempt::Connection;
 use crate::buf::Buf;
+use crate::cache::{Given, Remembered};
 use crate::caller::Caller;
 use crate::clock;
 use crate::court::Court;
@@ -24,7 +25,7 @@ use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
 use crate::tell;
 use crate::tunnel::{Tunnel, TunnelEnd};
 use crate::way_in::{self, Request};
-use crate::witness::Caught;
+use crate::witness::{self, Caught};
 use crate::worker::Worker;
 
 /// What becomes of the caller's connection after a request.
@@ -55,6 +56,8 @@ pub(crate) struct Progress {
     pub(crate) caught: Option<Box<Caught>>,
     /// What a held answer led to.
     pub(crate) next: Next,
+    /// The status of the stored answer that was given, and whether nobody was asked.
+    pub(crate) given: Option<(u16, bool)>,
 }
 
 /// How a request ended, before it is told to anybody.
@@ -74,6 +77,8 @@ pub(crate) enum Ending {
     CallerGone,
     /// It became a tunnel, which ended.
     Tunnelled(TunnelEnd),
+    /// A stored answer is the answer.
+    Given(Given),
 }
 
 /// A request with everything that it needs on its way.
@@ -88,6 +93,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) request: Request,
     pub(crate) progress: Progress,
     pub(crate) going: Option<Going<'a>>,
+    /// What the stored answers know of it.
+    pub(crate) memory: Option<Box<Remembered>>,
 }
 
 /// Leave to go, given back when the request is over, however it ends.
@@ -135,11 +142,16 @@ pub(crate) async fn serve(caller: &mut Caller, worker: &Arc<Worker>, head_len: u
             seen: Seen::default(),
             caught: None,
             next: Next::GiveUp,
+            given: None,
         },
         going: None,
+        memory: None,
     };
+    if let Some(given) = Box::pin(flight.remember()).await {
+        return flight.finish(caller, &Plan::default(), given).await;
+    }
     let (plan, ending) = match flight.ask().await {
-        Err((cause, later)) => (Plan::default(), Ending::NotNow(cause, later)),
+        Err((cause, later)) => (Plan::default(), flight.not_now(cause, later)),
         Ok(()) => {
             let mut plan = flight.plan();
             let ending = if flight.request.shape.is_connect {
@@ -215,6 +227,14 @@ impl<'a> Flight<'a> {
                             let up = std::mem::take(&mut caller.inbox);
                             return self.run_tunnel(caller, connection.stream, up, rest).await;
                         }
+                        End::Held if self.progress.next == Next::Copy => {
+                            match self.copied() {
+                                Some(given) => return given,
+                                None => self.ask_plainly(),
+                            }
+                            repeated = true;
+                            continue;
+                        }
                         End::Held => {
                             path.metrics.of(self.worker.index).attempt_failed();
                             self.go_on(plan, &mut position, &mut repeated).await;
@@ -230,12 +250,41 @@ impl<'a> Flight<'a> {
                 Err(ending) => return ending,
             };
             self.progress.next = self.after_failure(cause, &detail, left);
-            if self.progress.next == Next::GiveUp {
-                return Ending::Problem(cause, detail);
+            match self.progress.next {
+                Next::GiveUp => return Ending::Problem(cause, detail),
+                Next::Copy => {
+                    let given = self.copy_instead(self.outcome(cause), None);
+                    return given.unwrap_or(Ending::Problem(cause, detail));
+                }
+                Next::SamePath
+                | Next::Retry
+                | Next::RetryAfterGate
+                | Next::NextPath
+                | Next::Detour => {}
             }
             path.metrics.of(self.worker.index).attempt_failed();
             self.go_on(plan, &mut position, &mut repeated).await;
         }
+    }
+
+    /// The stored answer in place of the one that was held: confirmed by it, or instead of it.
+    fn copied(&mut self) -> Option<Ending> {
+        let caught = self.progress.caught.take()?;
+        if self.is_confirming() && self.progress.seen.answer.is_some_and(|a| a.status == 304) {
+            let (status, signatures) = (304, &self.snapshot.signatures);
+            let outcome = witness::judge_status(status, signatures);
+            self.told(outcome, Some(status), None, "");
+            return self.confirmed(&caught);
+        }
+        let outcome = self.witness(&caught, self.progress.seen).shown.outcome;
+        self.copy_instead(outcome, self.progress.seen.answer.map(|answer| answer.status))
+    }
+
+    /// The caller has to wait longer than it may, unless a stored answer serves it.
+    fn not_now(&self, cause: Cause, later: Duration) -> Ending {
+        let outcome = self.outcome(cause);
+        let given = self.has_copy(outcome.class).then(|| self.copy_instead(outcome, None));
+        given.flatten().unwrap_or(Ending::NotNow(cause, later))
     }
 
     /// A fault that another attempt could mend, or how the request ends.
@@ -261,7 +310,7 @@ impl<'a> Flight<'a> {
     /// Turns the decision into the next step of the plan.
     async fn go_on(&mut self, plan: &mut Plan, position: &mut usize, repeated: &mut bool) {
         match self.progress.next {
-            Next::SamePath | Next::Retry | Next::GiveUp => *repeated = true,
+            Next::SamePath | Next::Retry | Next::GiveUp | Next::Copy => *repeated = true,
             Next::RetryAfterGate => {
                 *repeated = true;
                 self.going = None;
@@ -326,7 +375,11 @@ impl<'a> Flight<'a> {
                     let DialFailure { cause, detail, .. } = failure;
                     match self.after_failure(cause, &detail, left) {
                         Next::NextPath | Next::Detour => {}
-                        Next::SamePath | Next::Retry | Next::RetryAfterGate | Next::GiveUp => {
+                        Next::SamePath
+                        | Next::Retry
+                        | Next::RetryAfterGate
+                        | Next::Copy
+                        | Next::GiveUp => {
                             return Ending::Problem(cause, detail);
                         }
                     }

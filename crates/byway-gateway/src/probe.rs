@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::clock::{self, Clock};
 use crate::head;
 use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
-use crate::witness::{self, About, Caught, LOOK_BYTES_MAX};
+use crate::witness::{self, About, Caught};
 
 /// What to ask, over which path.
 pub(crate) struct Ask<'a> {
@@ -31,8 +31,9 @@ pub(crate) struct Ask<'a> {
     pub(crate) head: &'a [u8],
     pub(crate) shape: Option<&'a RequestShape>,
     pub(crate) usual: Option<&'a Usual>,
-    /// How much of the body is read.
+    /// How much of the body is read, and how long it is waited for.
     pub(crate) body_bytes_max: usize,
+    pub(crate) body_within: Duration,
 }
 
 /// What came of it.
@@ -53,7 +54,7 @@ pub(crate) struct Told {
 }
 
 /// A probe waits this long for a body that it does not need: what came by then is looked at.
-const BODY_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Asks. Cancel safe: dropping it closes its connection.
 pub(crate) async fn ask(resolver: &Resolver, ask: &Ask<'_>, clock: &Clock) -> Told {
@@ -78,7 +79,11 @@ pub(crate) async fn ask(resolver: &Resolver, ask: &Ask<'_>, clock: &Clock) -> To
         timing: byway_net::Timing::default(),
         first_byte: None,
         took: Duration::ZERO,
-        caught: Caught { is_suspicious: true, ..Caught::default() },
+        caught: Caught {
+            is_suspicious: true,
+            body_bytes_max: ask.body_bytes_max,
+            ..Caught::default()
+        },
     };
     match byway_net::dial(resolver, &dial).await {
         Err(failure) => {
@@ -209,7 +214,8 @@ async fn read_body(
     mut bytes: Vec<u8>,
     caught: &mut Caught,
 ) {
-    let max = ask.body_bytes_max.min(LOOK_BYTES_MAX);
+    let max = ask.body_bytes_max;
+    let mut is_whole = false;
     let read = async {
         let mut body = Body::from(framing);
         let mut used = 0;
@@ -218,14 +224,21 @@ async fn read_body(
                 Ok(n) => used += n,
                 Err(_) => return,
             }
-            if body.is_done() || bytes.len() >= max {
+            is_whole = body.is_done();
+            if is_whole || bytes.len() > max {
                 return;
             }
-            if !matches!(stream.read_buf(&mut bytes).await, Ok(n) if n > 0) {
-                return;
+            match stream.read_buf(&mut bytes).await {
+                Ok(n) if n > 0 => {}
+                Ok(_) => {
+                    is_whole = body.end().is_ok();
+                    return;
+                }
+                Err(_) => return,
             }
         }
     };
-    let _late = timeout(BODY_WITHIN.min(ask.provider.deadlines.first_byte), read).await;
-    caught.take(bytes.get(..bytes.len().min(max)).unwrap_or_default());
+    let _late = timeout(ask.body_within.min(ask.provider.deadlines.first_byte), read).await;
+    caught.take(&bytes);
+    caught.is_cut |= !is_whole;
 }

@@ -181,6 +181,7 @@ async fn ask(
         shape: Some(&sample.shape),
         usual: usual.as_deref(),
         body_bytes_max: crate::witness::LOOK_BYTES_MAX,
+        body_within: probe::BODY_WITHIN,
     };
     Some(probe::ask(&resolver, &ask, &shared.clock).await)
 }
@@ -322,6 +323,7 @@ async fn connect(
         shape: None,
         usual: None,
         body_bytes_max: 0,
+        body_within: probe::BODY_WITHIN,
     };
     Some(probe::ask(&resolver, &ask, &shared.clock).await)
 }

@@ -14,7 +14,7 @@ use byway_core::destination::Network;
 use byway_core::failover::Permission;
 use byway_core::freshness::RouteCache;
 use byway_core::id::{PathName, ProviderName};
-use byway_core::policy::{Policy, Probing};
+use byway_core::policy::{OnBlock, Policy, Probing};
 use byway_core::route::{Origin, RouteTable};
 use byway_core::secret::Secret;
 use byway_core::settings::{
@@ -57,6 +57,8 @@ pub(crate) struct ProviderPlan {
     pub(crate) deadlines: Deadlines,
     /// Who judges it; nobody if that is switched off, or if there is one judge a host.
     pub(crate) court: Option<Arc<Court>>,
+    /// What happens when it refuses us; decides what a stored answer may stand in for.
+    pub(crate) on_block: OnBlock,
     /// How long a request may wait for leave.
     pub(crate) wait_max: Duration,
     /// What may be done where nobody judges.
@@ -74,7 +76,6 @@ pub(crate) struct ProviderPlan {
 /// What the data plane knows about a part of a provider.
 #[derive(Debug)]
 pub(crate) struct RoutePlan {
-    pub(crate) name: String,
     pub(crate) prefix: Vec<u8>,
     pub(crate) affects: Vec<String>,
     pub(crate) cache: RouteCache,
@@ -201,6 +202,7 @@ impl Snapshot {
                 allow: provider.allow.clone(),
                 deadlines: provider.deadlines,
                 court: court(provider, &settings, courts),
+                on_block: provider.policy.on_block.clone(),
                 wait_max: provider.policy.wait_max,
                 permission: Permission {
                     on_path_failure: provider.policy.on_path_failure,
@@ -221,6 +223,7 @@ impl Snapshot {
             allow: settings.unlisted_allow.clone(),
             deadlines: settings.deadlines,
             court: None,
+            on_block: OnBlock::Alert,
             wait_max: Policy::default().wait_max,
             permission: Permission::NONE,
             routes: Vec::new(),
@@ -264,7 +267,6 @@ fn court(provider: &Provider, settings: &Settings, courts: &Courts) -> Option<Ar
 
 fn route_plans(provider: &Provider) -> Vec<RoutePlan> {
     let plan = |route: &ProviderRoute| RoutePlan {
-        name: route.name.clone(),
         prefix: route.prefix.clone().into_bytes(),
         affects: route.affects.clone(),
         cache: route.cache,

@@ -15,6 +15,7 @@ pub(crate) const LOOK_BYTES_MAX: usize = 16 * 1024;
 
 /// A copy of what came, made only where it is worth a look.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent observations of one answer")]
 pub(crate) struct Caught {
     /// The head as the provider sent it.
     pub(crate) head: Vec<u8>,
@@ -24,15 +25,20 @@ pub(crate) struct Caught {
     pub(crate) is_suspicious: bool,
     /// Whether the body is in chunks.
     pub(crate) is_chunked: bool,
+    /// Whether it is learnt from although it is an ordinary one.
+    pub(crate) is_learnt: bool,
+    /// How much of the body is kept.
+    pub(crate) body_bytes_max: usize,
+    /// Whether the body was longer than that, or broke off.
+    pub(crate) is_cut: bool,
 }
 
 impl Caught {
     /// Takes what there is room for.
     pub(crate) fn take(&mut self, body: &[u8]) {
-        if self.is_suspicious {
-            let room = LOOK_BYTES_MAX.saturating_sub(self.body.len());
-            self.body.extend_from_slice(body.get(..room.min(body.len())).unwrap_or_default());
-        }
+        let room = self.body_bytes_max.saturating_sub(self.body.len());
+        self.is_cut |= body.len() > room;
+        self.body.extend_from_slice(body.get(..room.min(body.len())).unwrap_or_default());
     }
 }
 
@@ -90,10 +96,11 @@ pub(crate) fn with_answer<R>(
     let fields: Vec<(&[u8], &[u8])> =
         head.headers.iter().map(|field| (field.name.as_bytes(), field.value)).collect();
     let coding = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
-    let body = if caught.body.is_empty() {
+    let looked_at = caught.body.get(..LOOK_BYTES_MAX).unwrap_or(&caught.body);
+    let body = if looked_at.is_empty() || !caught.is_suspicious {
         Vec::new()
     } else {
-        look::decode(coding.map(|&(_, value)| value), caught.is_chunked, &caught.body)
+        look::decode(coding.map(|&(_, value)| value), caught.is_chunked, looked_at)
     };
     then(&Answer {
         status: head.code.unwrap_or_default(),

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::court::Courts;
 use crate::exits::Exits;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) spans: Option<Spans>,
     pub(crate) facts: Facts,
     pub(crate) courts: Courts,
+    pub(crate) cache: Cache,
     pub(crate) exits: Exits,
     pub(crate) clock: Clock,
     pub(crate) draining: AtomicBool,

@@ -38,7 +38,7 @@ pub struct Limits {
 /// Migrations in their order; one that was released is never changed.
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001-facts.sql")];
 /// Readers and the writer of another process are waited for this long.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Deleted in one go when the file is too large.
 const N_DELETED_MAX: u32 = 10_000;
 /// No answer is longer than this.

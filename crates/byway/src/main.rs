@@ -14,6 +14,7 @@ mod logging;
 mod operator;
 mod otlp;
 mod serve;
+mod shelf;
 mod state;
 mod takeover;
 mod watch;

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         None => (None, None),
     };
     let state = State::open(&settings);
-    let places = Places { spans, facts: state.facts.clone() };
+    let places = Places { spans, facts: state.facts.clone(), copies: state.copies.clone() };
     let gateway =
         Gateway::start(settings.clone(), callers, places).map_err(|error| told(error, first))?;
     for (provider, order) in &state.orders {

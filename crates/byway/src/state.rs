@@ -8,8 +8,11 @@ use anyhow::Context as _;
 use byway_core::detour::Order;
 use byway_core::fact::Fact;
 use byway_core::settings::Settings;
+use byway_gateway::Copies;
 use byway_gateway::admin::KeepOrder;
 use byway_store::{Limits, Store, Writer};
+
+use crate::shelf;
 
 /// Facts that wait for the disk; more are counted and dropped.
 const N_QUEUED_MAX: usize = 16_384;
@@ -23,6 +26,7 @@ pub(crate) struct State {
     pub(crate) facts: Option<SyncSender<Fact>>,
     pub(crate) orders: Vec<(String, Order)>,
     pub(crate) keep_order: KeepOrder,
+    pub(crate) copies: Option<Copies>,
     writer: Option<Writer>,
 }
 
@@ -43,7 +47,7 @@ impl State {
 
     fn none(why: &'static str) -> Self {
         let keep_order: KeepOrder = Arc::new(move |_, _| Err(why.to_owned()));
-        Self { facts: None, orders: Vec::new(), keep_order, writer: None }
+        Self { facts: None, orders: Vec::new(), keep_order, copies: None, writer: None }
     }
 
     fn try_open(settings: &Settings) -> anyhow::Result<Self> {
@@ -70,8 +74,9 @@ impl State {
         };
         let (sender, receiver) = sync_channel(N_QUEUED_MAX);
         let writer = Writer::start(store, receiver, limits, wall)?;
+        let copies = copies(settings, &dir);
         tracing::info!(store = %file.display(), "facts and orders are kept");
-        Ok(Self { facts: Some(sender), orders, keep_order, writer: Some(writer) })
+        Ok(Self { facts: Some(sender), orders, keep_order, copies, writer: Some(writer) })
     }
 
     /// Writes what is left, once nobody sends any more.
@@ -81,6 +86,16 @@ impl State {
             writer.finish(FINISH_WITHIN);
         }
     }
+}
+
+/// The shelf of stored answers, where any route stores them.
+fn copies(settings: &Settings, dir: &std::path::Path) -> Option<Copies> {
+    let bytes_max = settings.state.cache.disk_bytes_max as u64;
+    let opened = (bytes_max > 0).then(|| shelf::open(dir, bytes_max, wall))?;
+    let warn = |error: &anyhow::Error| {
+        tracing::warn!(error = format!("{error:#}"), "stored answers do not outlive the process");
+    };
+    opened.inspect_err(warn).ok()
 }
 
 /// When a fact is recorded: the wall clock as it is, whatever it did since the start.

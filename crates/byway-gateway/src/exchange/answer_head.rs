@@ -10,7 +10,7 @@ use byway_wire::{Refusal, Version};
 use super::{Exchange, Receiving, Recode, Sending};
 use crate::around::Catch;
 use crate::head::{self, Cuts, Inward};
-use crate::witness::Caught;
+use crate::witness::{Caught, LOOK_BYTES_MAX};
 
 /// More interim answers than this are an attack (100, 103 come once or twice).
 const N_INTERIM_MAX: u8 = 32;
@@ -70,22 +70,29 @@ impl Exchange<'_> {
 
     /// Keeps a copy of what is worth a look. The ordinary answer costs two comparisons here.
     fn catch(caught: &mut Option<Box<Caught>>, catch: Catch, head: &ResponseHead<'_>) -> bool {
-        if !catch.is_judged {
+        if !catch.is_judged && catch.store_bytes_max == 0 {
             return false;
         }
+        let status = head.shape.status;
         let content_type = head.field(Known::ContentType).map(|span| span.value(head.raw));
         let has_mitigation = head.field(Known::Mitigation).is_some();
         let is_suspicious =
-            catch.suspicion.of_head(head.shape.status, content_type, has_mitigation);
-        if is_suspicious || catch.learns {
+            catch.is_judged && catch.suspicion.of_head(status, content_type, has_mitigation);
+        let is_held = is_suspicious || catch.is_confirming && status == 304;
+        let is_stored = catch.store_bytes_max > 0 && status < 400;
+        if is_held || is_stored || catch.learns {
+            let look = if is_suspicious { LOOK_BYTES_MAX } else { 0 };
             *caught = Some(Box::new(Caught {
                 head: head.raw.to_vec(),
                 body: Vec::new(),
                 is_suspicious,
                 is_chunked: head.shape.framing == Framing::Chunked,
+                is_learnt: catch.learns,
+                body_bytes_max: if is_stored { catch.store_bytes_max.max(look) } else { look },
+                is_cut: false,
             }));
         }
-        is_suspicious
+        is_held
     }
 
     fn is_draining(&self) -> bool {

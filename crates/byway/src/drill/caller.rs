@@ -58,7 +58,7 @@ async fn exchange(gateway: SocketAddr, provider: &str, target: &[u8]) -> std::io
     let head = String::from_utf8_lossy(answer.get(..head_len).unwrap_or_default());
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let is_stale = head.lines().any(|line| {
-        line.to_ascii_lowercase().starts_with("cache-status:") && line.contains("fwd=stale")
+        line.to_ascii_lowercase().starts_with("cache-status:") && line.contains("detail=")
     });
     // A page in place of data is no answer, whatever its status.
     let is_data = head.to_ascii_lowercase().contains("content-type: application/json");
