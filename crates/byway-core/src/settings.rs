@@ -53,6 +53,8 @@ pub struct Settings {
     /// What answers with the address that it was called from (origin and target), asked over each
     /// path.
     pub exit_echo: Option<(Origin, String)>,
+    /// The certificate and key that open tunnels, PEM.
+    pub authority: Option<(Vec<u8>, Secret)>,
 }
 
 /// What is kept between two starts.
@@ -110,6 +112,7 @@ impl Default for Settings {
             otlp: None,
             state: State::default(),
             exit_echo: None,
+            authority: None,
         }
     }
 }

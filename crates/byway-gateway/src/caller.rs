@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use byway_core::route::Origin;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -23,21 +24,28 @@ pub(crate) enum CallerStream {
     Tcp(TcpStream),
     /// From elsewhere. Boxed: the usual caller must not pay for it in memory.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Inside a tunnel that is open to us.
+    Inside(Box<TlsStream<Self>>),
+    /// Being wrapped; nobody reads or writes meanwhile.
+    Gone,
 }
 
 impl CallerStream {
     /// The TCP connection below.
-    pub(crate) fn tcp(&self) -> &TcpStream {
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tcp(tcp) => Some(tcp),
+            Self::Tls(tls) => Some(tls.get_ref().0),
+            Self::Inside(tls) => tls.get_ref().0.tcp(),
+            Self::Gone => None,
         }
     }
 
     /// Makes closing visible as a failure, for answers whose end is the connection's end.
     pub(crate) fn reset_on_close(&self) {
-        if let Err(error) =
-            socket2::SockRef::from(self.tcp()).set_linger(Some(std::time::Duration::ZERO))
+        if let Some(tcp) = self.tcp()
+            && let Err(error) =
+                socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO))
         {
             tracing::debug!(%error, "cannot set SO_LINGER");
         }
@@ -53,6 +61,8 @@ impl AsyncRead for CallerStream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Inside(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Gone => Poll::Ready(Ok(())),
         }
     }
 }
@@ -66,6 +76,8 @@ impl AsyncWrite for CallerStream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Inside(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -73,6 +85,8 @@ impl AsyncWrite for CallerStream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Inside(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Gone => Poll::Ready(Ok(())),
         }
     }
 
@@ -80,6 +94,8 @@ impl AsyncWrite for CallerStream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Inside(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Gone => Poll::Ready(Ok(())),
         }
     }
 }
@@ -101,4 +117,6 @@ pub(crate) struct Caller {
     pub(crate) snapshot: Arc<Snapshot>,
     /// The listener it came in by.
     pub(crate) entrance: Arc<Entrance>,
+    /// Where the tunnel leads whose inside this is.
+    pub(crate) inside: Option<Arc<Origin>>,
 }

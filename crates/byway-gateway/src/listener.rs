@@ -154,6 +154,7 @@ fn admit(tcp: TcpStream, peer: SocketAddr, entrance: &Arc<Entrance>, worker: &Ar
             timer: Timer::new(now),
             snapshot,
             entrance,
+            inside: None,
         };
         match admission {
             Some(_admission) => connection::serve(caller, for_task).await,

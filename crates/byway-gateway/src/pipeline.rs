@@ -20,6 +20,7 @@ use crate::clock;
 use crate::court::Court;
 use crate::decide::Left;
 use crate::exchange::{End, Fault};
+use crate::inside::Opening;
 use crate::pool::Lane;
 use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
 use crate::tell;
@@ -119,6 +120,12 @@ pub(crate) async fn serve(caller: &mut Caller, worker: &Arc<Worker>, head_len: u
     };
     let snapshot = Arc::clone(&caller.snapshot);
     let provider = snapshot.provider(request.route.provider);
+    if provider.intercept
+        && let own = provider.base.as_ref().map(|base| &base.origin)
+        && let Some(opening) = Opening::of(&request, &snapshot, own)
+    {
+        return Box::pin(opening.run(caller, worker)).await.unwrap_or(After::Abort);
+    }
     let observed = match (request.route.provider, request.origin.as_deref()) {
         (None, Some(origin)) => worker.shared.courts.observed(&origin.host),
         _ => None,

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::court::{Control, Court, Sample};
+use crate::outside;
 use crate::probe::{self, Ask};
 use crate::snapshot::{ProviderPlan, Snapshot};
 use crate::worker::Shared;
@@ -91,6 +92,10 @@ fn look_after(
     for event in &events {
         tell(shared, court, event, now);
     }
+    if events.iter().any(|event| matches!(event, Event::Judged { .. })) {
+        let (shared, court) = (Arc::clone(shared), Arc::clone(court));
+        tasks.spawn(async move { outside::learn_exits(&shared, &court).await });
+    }
     let did = !probes.is_empty() || !events.is_empty();
     for probe in probes {
         let (shared, court) = (Arc::clone(shared), Arc::clone(court));
@@ -124,7 +129,7 @@ fn tell(shared: &Shared, court: &Court, event: &Event, now: Timestamp) {
 }
 
 /// The provider and path of a court in the settings of now.
-fn places<'s>(snapshot: &'s Snapshot, court: &Court) -> &'s ProviderPlan {
+pub(crate) fn places<'s>(snapshot: &'s Snapshot, court: &Court) -> &'s ProviderPlan {
     let found = snapshot.providers.iter().find(|provider| provider.name.as_str() == court.name);
     found.unwrap_or(&snapshot.observed)
 }

@@ -18,6 +18,8 @@ pub(crate) enum Way {
     Absolute,
     /// `CONNECT host:port`
     Connect,
+    /// Inside a tunnel that is open to us.
+    Inside,
     /// Never got that far.
     None,
 }
@@ -28,6 +30,7 @@ impl Way {
             Self::Base => "base",
             Self::Absolute => "absolute",
             Self::Connect => "connect",
+            Self::Inside => "inside",
             Self::None => "none",
         }
     }

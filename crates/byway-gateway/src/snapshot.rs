@@ -20,7 +20,7 @@ use byway_core::secret::Secret;
 use byway_core::settings::{
     Deadlines, PathKind, Provider, ProviderRoute, ProviderTls, ProxyHop, Settings,
 };
-use byway_net::{TlsClient, TlsSetupError};
+use byway_net::{Authority, TlsClient, TlsSetupError};
 use byway_wire::request::Limits;
 use jiff::Timestamp;
 
@@ -41,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) observed: ProviderPlan,
     pub(crate) wire_limits: Limits,
     pub(crate) signatures: Signatures,
+    /// What opens the tunnels of providers that are marked so.
+    pub(crate) authority: Option<Arc<Authority>>,
     /// Where we listen, so that a request to ourselves is recognised.
     pub(crate) own: Arc<[SocketAddr]>,
 }
@@ -190,47 +192,12 @@ impl Snapshot {
         };
         let mut providers = Vec::new();
         for provider in &settings.providers {
-            providers.push(ProviderPlan {
-                name: provider.name.clone(),
-                base: provider.origin.as_ref().map(|origin| Base {
-                    origin: origin.clone(),
-                    authority: origin.authority(),
-                    path: format!("/to/{}", provider.name),
-                }),
-                paths: path_plans(&provider.name, &provider.paths),
-                tls: TlsClient::new(&settings.roots_pem, &provider.tls)?,
-                allow: provider.allow.clone(),
-                deadlines: provider.deadlines,
-                court: court(provider, &settings, courts),
-                on_block: provider.policy.on_block.clone(),
-                wait_max: provider.policy.wait_max,
-                permission: Permission {
-                    on_path_failure: provider.policy.on_path_failure,
-                    ..Permission::NONE
-                },
-                routes: route_plans(provider),
-                affects: provider.affects.clone(),
-                probing: provider.policy.probing.clone(),
-                intercept: provider.intercept,
-            });
+            let paths = path_plans(&provider.name, &provider.paths);
+            let court = court(provider, &settings, courts);
+            providers.push(provider_plan(&settings, provider, paths, court)?);
         }
-        let observed_name = ProviderName::observed();
-        let observed = ProviderPlan {
-            paths: path_plans(&observed_name, &[PathName::direct()]),
-            name: observed_name,
-            base: None,
-            tls: TlsClient::new(&settings.roots_pem, &ProviderTls::default())?,
-            allow: settings.unlisted_allow.clone(),
-            deadlines: settings.deadlines,
-            court: None,
-            on_block: OnBlock::Alert,
-            wait_max: Policy::default().wait_max,
-            permission: Permission::NONE,
-            routes: Vec::new(),
-            affects: Vec::new(),
-            probing: Probing::Auto,
-            intercept: false,
-        };
+        let name = ProviderName::observed();
+        let observed = observed(&settings, path_plans(&name, &[PathName::direct()]), name)?;
         let listed: Vec<&str> = settings.providers.iter().map(|p| p.name.as_str()).collect();
         courts.retain(&listed);
         let wire_limits = Limits {
@@ -241,13 +208,82 @@ impl Snapshot {
         let routes = RouteTable::new(&settings.providers, settings.unlisted);
         drop(broken);
         let signatures = Signatures::default();
-        Ok(Self { generation, settings, routes, providers, observed, wire_limits, signatures, own })
+        let authority = settings
+            .authority
+            .as_ref()
+            .map(|(certificate, key)| Authority::load(certificate, key.reveal()).map(Arc::new));
+        Ok(Self {
+            generation,
+            authority: authority.transpose()?,
+            settings,
+            routes,
+            providers,
+            observed,
+            wire_limits,
+            signatures,
+            own,
+        })
     }
 
     /// The provider of a route.
     pub(crate) fn provider(&self, index: Option<usize>) -> &ProviderPlan {
         index.and_then(|index| self.providers.get(index)).unwrap_or(&self.observed)
     }
+}
+
+fn provider_plan(
+    settings: &Settings,
+    provider: &Provider,
+    paths: Vec<PathPlan>,
+    court: Option<Arc<Court>>,
+) -> Result<ProviderPlan, TlsSetupError> {
+    Ok(ProviderPlan {
+        name: provider.name.clone(),
+        base: provider.origin.as_ref().map(|origin| Base {
+            origin: origin.clone(),
+            authority: origin.authority(),
+            path: format!("/to/{}", provider.name),
+        }),
+        paths,
+        tls: TlsClient::new(&settings.roots_pem, &provider.tls)?,
+        allow: provider.allow.clone(),
+        deadlines: provider.deadlines,
+        court,
+        on_block: provider.policy.on_block.clone(),
+        wait_max: provider.policy.wait_max,
+        permission: Permission {
+            on_path_failure: provider.policy.on_path_failure,
+            ..Permission::NONE
+        },
+        routes: route_plans(provider),
+        affects: provider.affects.clone(),
+        probing: provider.policy.probing.clone(),
+        intercept: provider.intercept,
+    })
+}
+
+/// What stands for every host that nobody lists.
+fn observed(
+    settings: &Settings,
+    paths: Vec<PathPlan>,
+    name: ProviderName,
+) -> Result<ProviderPlan, TlsSetupError> {
+    Ok(ProviderPlan {
+        paths,
+        name,
+        base: None,
+        tls: TlsClient::new(&settings.roots_pem, &ProviderTls::default())?,
+        allow: settings.unlisted_allow.clone(),
+        deadlines: settings.deadlines,
+        court: None,
+        on_block: OnBlock::Alert,
+        wait_max: Policy::default().wait_max,
+        permission: Permission::NONE,
+        routes: Vec::new(),
+        affects: Vec::new(),
+        probing: Probing::Auto,
+        intercept: false,
+    })
 }
 
 /// The judge of a provider, unless it is switched off.

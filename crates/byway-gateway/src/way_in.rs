@@ -133,11 +133,17 @@ pub(crate) fn read(caller: &mut Caller, head_len: usize) -> Result<Request, Box<
         let head = RequestHead::parse(head_raw, &snapshot.wire_limits, spans)
             .map_err(|refusal| Box::new(TurnedAway::refusal(refusal)))?;
         let turned = |cause, detail: &str| Box::new(TurnedAway::cause(cause, detail, head.shape));
-        guard::credentials(&entrance.callers, &head).map_err(|cause| turned(cause, ""))?;
+        if caller.inside.is_none() {
+            // The tunnel was opened with them.
+            guard::credentials(&entrance.callers, &head).map_err(|cause| turned(cause, ""))?;
+        }
         let hops = hops(&head, &snapshot.settings.instance).map_err(|cause| turned(cause, ""))?;
         let is_loopback = matches!(entrance.callers, Callers::Loopback);
-        let wanted = wanted(&head, snapshot, is_loopback)
-            .map_err(|(cause, detail)| turned(cause, detail))?;
+        let wanted = match caller.inside.as_deref() {
+            Some(inside) => inside_tunnel(&head, inside, snapshot),
+            None => wanted(&head, snapshot, is_loopback),
+        };
+        let wanted = wanted.map_err(|(cause, detail)| turned(cause, detail))?;
         let mut body = Body::from(head.shape.framing);
         let used = body.advance(after).map_err(|refusal| Box::new(TurnedAway::refusal(refusal)))?;
         let (with_head, rest) = after.split_at_checked(used).unwrap_or_default();
@@ -250,6 +256,32 @@ fn wanted<'h>(
             })
         }
     }
+}
+
+/// A request inside a tunnel goes where the tunnel leads, whatever it says itself.
+fn inside_tunnel<'h>(
+    head: &RequestHead<'h>,
+    inside: &Origin,
+    snapshot: &'h Snapshot,
+) -> Result<Wanted<'h>, Unwanted> {
+    let rest: &[u8] = match head.target {
+        Target::Origin(path) => path,
+        Target::Asterisk => b"*",
+        Target::Absolute { rest, .. } => rest,
+        Target::Authority(_) => return Err((Cause::ProviderUnknown, "a tunnel inside a tunnel")),
+    };
+    let route = snapshot
+        .routes
+        .route(Asked::Host(&inside.host, inside.port))
+        .map_err(|cause| (cause, ""))?;
+    let target_start: &[u8] = if matches!(rest.first(), Some(b'/' | b'*')) { b"" } else { b"/" };
+    Ok(Wanted {
+        way: Way::Inside,
+        is_by_path: false,
+        route,
+        origin: other_origin(snapshot, route, inside.scheme, &inside.host, inside.port),
+        outward: Outward { target_start, target_rest: rest, host: None },
+    })
 }
 
 /// `None` where the request goes to the provider's own origin, which needs no strings.

@@ -5,6 +5,7 @@
 //! Invariants: only addresses that were checked are dialled, and exactly those (resolve, check,
 //! pin); every wait has a deadline; nothing is spawned, so dropping a future ends its work.
 
+mod authority;
 mod credentials;
 mod dial;
 mod http_proxy;
@@ -16,6 +17,7 @@ mod stream;
 mod tls;
 mod tls_server;
 
+pub use authority::{Authority, MadeAuthority};
 pub use credentials::proxy_authorization;
 pub use dial::{Dial, DialFailure, Dialled, Target, Timing, dial};
 pub use resolver::{Resolver, ResolverError};

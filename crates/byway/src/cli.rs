@@ -1,11 +1,13 @@
 //! What can be said on the command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use byway_core::settings::Settings;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::attempt::TryArgs;
+use crate::ca::CaArgs;
 use crate::detour::DetourArgs;
 use crate::drill::DrillArgs;
 use crate::explain::ExplainArgs;
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     /// Show what happened
     #[command(after_help = FACTS_EXAMPLES)]
     Facts(FactsArgs),
+    /// Make and trust the local authority that opens tunnels of listed providers
+    #[command(after_help = CA_EXAMPLES)]
+    Ca(CaArgs),
     /// Practise: run the real gateway against a provider that blocks on a timetable
     #[command(after_help = DRILL_EXAMPLES)]
     Drill(DrillArgs),
@@ -93,6 +98,15 @@ Examples:
   byway facts --since 2h
   byway facts --since 2026-11-24T16:00:00+09:00 --provider catalog --kind verdict
   byway facts --json | jq .";
+
+const CA_EXAMPLES: &str = "\
+Examples:
+  byway ca make --config byway.toml
+  byway ca show
+  sudo byway ca trust
+  HTTPS_PROXY=http://127.0.0.1:7070 curl --cacert ca.pem https://api.example.com/
+
+Only hosts of providers with `intercept = true` are covered; everybody else's tunnels stay closed.";
 
 const DRILL_EXAMPLES: &str = "\
 Examples:
@@ -159,6 +173,23 @@ pub(crate) struct InitArgs {
     /// Replace the file if it exists
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// The settings of a command that needs no gateway: of the file, or of byway.toml if there is one.
+///
+/// # Errors
+/// The problems of the file, rendered.
+pub(crate) fn settings(file: Option<&Path>, state: Option<&Path>) -> Result<Settings, String> {
+    let usual = Path::new("byway.toml");
+    let file = file.or_else(|| usual.exists().then_some(usual));
+    let mut settings = match file {
+        Some(file) => byway_config::load(file).map_err(|problems| problems.render(false))?,
+        None => Settings::default(),
+    };
+    if let Some(dir) = state {
+        settings.state.dir = Some(dir.to_owned());
+    }
+    Ok(settings)
 }
 
 /// Says what went wrong, on standard error.

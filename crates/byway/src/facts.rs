@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use byway_core::settings::Settings;
 use byway_store::{FactQuery, Store, StoredFact};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -42,20 +41,13 @@ pub(crate) struct FactsArgs {
 /// # Errors
 /// If there is no store, or it cannot be read.
 pub(crate) fn run(args: &FactsArgs) -> anyhow::Result<ExitCode> {
-    let mut settings = Settings::default();
-    let file = args.config.clone().unwrap_or_else(|| PathBuf::from("byway.toml"));
-    if args.config.is_some() || file.exists() {
-        match byway_config::load(&file) {
-            Ok(loaded) => settings = loaded,
-            Err(problems) => {
-                cli::complain(&problems.render(false));
-                return Ok(ExitCode::from(2));
-            }
+    let settings = match cli::settings(args.config.as_deref(), args.state.as_deref()) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            cli::complain(&problems);
+            return Ok(ExitCode::from(2));
         }
-    }
-    if let Some(dir) = &args.state {
-        settings.state.dir = Some(dir.clone());
-    }
+    };
     let file = state::file(&settings)?;
     let store = Store::look(&file)
         .with_context(|| format!("no facts at `{}`; `--state` names the folder", file.display()))?;

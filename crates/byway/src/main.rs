@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine, 1 the operation failed, 2 wrong usage or configuration.
 
 mod attempt;
+mod ca;
 mod check;
 mod cli;
 mod detour;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Try(args) => attempt::run(&args),
         Command::Detour(args) => detour::run(&args),
         Command::Facts(args) => facts::run(&args),
+        Command::Ca(args) => ca::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Completions { shell } => {
             let mut command = Cli::command();

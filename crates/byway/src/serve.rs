@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::ca;
 use crate::cli::{self, ServeArgs};
 use crate::init::Bare;
 use crate::logging;
@@ -32,7 +33,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// If it cannot start.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let file = config_file(args)?;
-    let settings = match settings(file.as_deref(), args) {
+    let mut settings = match settings(file.as_deref(), args) {
         Ok(settings) => settings,
         Err(problems) => {
             cli::complain(&problems);
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         }
     };
     logging::start(settings.log.format);
+    settings.authority = ca::for_gateway(&settings);
     let (takeover, handed) = sockets(&settings, args)?;
     let (mut callers, mut admins, mut successors) = (Inherited::new(), Vec::new(), None);
     for Handed { role, addr, socket } in handed {
@@ -295,13 +297,16 @@ fn reload(args: &ServeArgs, file: Option<&Path>, gateway: &Gateway) {
         return;
     };
     match settings(Some(file), args) {
-        Ok(settings) => match gateway.reload(settings) {
-            Ok(()) => tracing::info!(config = %file.display(), "configuration taken into use"),
-            Err(error) => {
-                let error = format!("{:#}", anyhow::Error::new(error));
-                tracing::error!(error, "configuration not taken, nothing has changed");
+        Ok(mut settings) => {
+            settings.authority = ca::for_gateway(&settings);
+            match gateway.reload(settings) {
+                Ok(()) => tracing::info!(config = %file.display(), "configuration taken into use"),
+                Err(error) => {
+                    let error = format!("{:#}", anyhow::Error::new(error));
+                    tracing::error!(error, "configuration not taken, nothing has changed");
+                }
             }
-        },
+        }
         Err(problems) => {
             gateway.observer().reload_failed();
             tracing::error!("configuration not taken, nothing has changed");

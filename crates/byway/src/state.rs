@@ -100,7 +100,7 @@ fn copies(settings: &Settings, dir: &std::path::Path) -> Option<Copies> {
 
 /// When a fact is recorded: the wall clock as it is, whatever it did since the start.
 #[expect(clippy::disallowed_methods, reason = "recorded-at is the wall clock's word")]
-fn wall() -> jiff::Timestamp {
+pub(crate) fn wall() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 

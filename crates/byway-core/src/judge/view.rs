@@ -46,6 +46,11 @@ pub struct PathView {
 }
 
 impl Judge {
+    /// The last failure or probe of a path.
+    pub fn last_shown(&self, path: usize) -> Option<Shown> {
+        self.paths.get(path)?.last.map(|(shown, _)| shown)
+    }
+
     /// What is known now.
     pub fn view(&self, now: Timestamp) -> View {
         let arms = self.comparison.as_ref().map(|comparison| comparison.arms());
