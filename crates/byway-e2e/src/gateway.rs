@@ -155,6 +155,11 @@ impl Gateway {
         matches!(self.process.0.try_wait(), Ok(None))
     }
 
+    /// Where it keeps what outlives it.
+    pub fn state(&self) -> PathBuf {
+        self.config.with_file_name("state")
+    }
+
     /// Its process id.
     pub fn id(&self) -> rustix::process::Pid {
         self.process.id()

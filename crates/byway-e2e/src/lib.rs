@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub mod command;
 pub mod gateway;
 pub mod origin;
 pub mod pki;

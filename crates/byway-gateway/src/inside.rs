@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::caller::{Caller, CallerStream};
-use crate::pipeline::After;
+use crate::pipeline::{After, ESTABLISHED};
 use crate::snapshot::Snapshot;
 use crate::way_in::Request;
 use crate::worker::Worker;
@@ -55,9 +55,8 @@ impl Opening {
             )
             .ok()?;
         let within = caller.snapshot.settings.deadlines.head;
-        let established = b"HTTP/1.1 200 Connection established\r\n\r\n";
         let greet = async {
-            caller.stream.write_all(established).await?;
+            caller.stream.write_all(ESTABLISHED).await?;
             caller.stream.flush().await
         };
         timeout(within, greet).await.ok()?.ok()?;

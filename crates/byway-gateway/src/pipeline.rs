@@ -29,6 +29,9 @@ use crate::way_in::{self, Request};
 use crate::witness::{self, Caught};
 use crate::worker::Worker;
 
+/// The answer to CONNECT (RFC 9110 §9.3.6).
+pub(crate) const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+
 /// What becomes of the caller's connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
@@ -370,9 +373,8 @@ impl<'a> Flight<'a> {
             self.progress.n_attempts += 1;
             match self.dial(path, true).await {
                 Ok(dialled) => {
-                    let established = b"HTTP/1.1 200 Connection established\r\n\r\n";
                     let mut down = Buf::none();
-                    down.vec().extend_from_slice(established);
+                    down.vec().extend_from_slice(ESTABLISHED);
                     let up = std::mem::take(&mut self.request.out);
                     return self.run_tunnel(caller, dialled.stream, up, down).await;
                 }
@@ -408,7 +410,9 @@ impl<'a> Flight<'a> {
         let Caller { stream, timer, .. } = caller;
         let end = poll_fn(|cx| tunnel.poll(stream, &mut provider, timer, cx)).await;
         self.progress.seen.bytes_up += tunnel.up.n_bytes;
-        self.progress.seen.bytes_down += tunnel.down.n_bytes;
+        // What we said ourselves is not the provider's.
+        let own = if self.request.shape.is_connect { ESTABLISHED.len() as u64 } else { 0 };
+        self.progress.seen.bytes_down += tunnel.down.n_bytes.saturating_sub(own);
         Ending::Tunnelled(end)
     }
 }

@@ -1,9 +1,13 @@
 //! End-to-end tests of the built binary.
 
 #[cfg(test)]
+mod blame;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod desync;
+#[cfg(test)]
+mod drills;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
