@@ -366,7 +366,6 @@ fn a_store_that_cannot_be_opened_stops_nobody() {
 #[test]
 fn a_block_below_http_is_seen_through_a_tunnel_and_said_to_be_only_that() {
     let origin = Origin::at("127.0.0.1:0", None, |_, stream, peer| {
-        let mut stream = stream;
         // Over the office the connection dies after the first bytes, as after a ClientHello.
         let mut first = [0; 8];
         if stream.read(&mut first).is_ok() && peer.ip().to_string() != "127.0.0.41" {

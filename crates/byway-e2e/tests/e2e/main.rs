@@ -1,6 +1,8 @@
 //! End-to-end tests of the built binary.
 
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod blame;
 #[cfg(test)]
 mod clients;
@@ -22,3 +24,5 @@ mod operation;
 mod paths;
 #[cfg(test)]
 mod safety;
+#[cfg(test)]
+mod stale;
