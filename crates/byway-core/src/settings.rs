@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::classify::OwnSignature;
 use crate::destination::Network;
 use crate::freshness::{CacheLimits, RouteCache};
 use crate::id::{PathName, ProviderName};
@@ -53,6 +54,8 @@ pub struct Settings {
     /// What answers with the address that it was called from (origin and target), asked over each
     /// path.
     pub exit_echo: Option<(Origin, String)>,
+    /// The operator's own signatures of refusals, tried before the shipped ones.
+    pub signatures: Vec<OwnSignature>,
 }
 
 /// What is kept between two starts.
@@ -110,6 +113,7 @@ impl Default for Settings {
             otlp: None,
             state: State::default(),
             exit_echo: None,
+            signatures: Vec::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use byway_core::classify::{Class, Outcome, Signatures, classify};
+use byway_core::classify::{Class, Confidence, Outcome, OwnSignature, Signatures, classify};
 use byway_core::evidence::{Answer, Evidence};
 use byway_core::history::{History, Usual};
 use byway_core::route::Scheme;
@@ -319,4 +319,35 @@ fn the_class_of_a_refusal_does_not_hang_on_the_order_or_the_case_of_its_fields()
         }
     }
     report(&wrong);
+}
+
+#[test]
+fn the_operators_signatures_come_first_and_need_all_their_parts() {
+    let own = |name: &str, class, field: Option<(&str, &str)>, body: Option<&str>| OwnSignature {
+        name: name.to_owned(),
+        says: "wall of Example".to_owned(),
+        verdict: Some((class, Confidence::Strong)),
+        status: vec![403, 418],
+        field: field.map(|(name, part)| (name.to_owned(), part.to_owned())),
+        body: body.map(str::to_owned),
+    };
+    let signatures = Signatures::with(vec![
+        own("wall", Class::Challenge, Some(("X-Wall", "DENY")), Some("Shall Not Pass")),
+        own("json", Class::BlockedIp, None, Some("\"code\": \"WALL\"")),
+        own("mine", Class::ClientError, Some(("Server", "cloudflare")), None),
+    ]);
+    for (text, class, signature) in [
+        ("HTTP/1.1 403 F\nx-wall: deny-7\n\nyou shall not pass", Class::Challenge, "wall"),
+        ("HTTP/1.1 404 F\nx-wall: deny-7\n\nyou shall not pass", Class::ClientError, "-"),
+        ("HTTP/1.1 403 F\nx-wall: deny-7\n\nyou shall pass", Class::ClientError, "-"),
+        ("HTTP/1.1 403 F\nx-wall: warn\n\nyou shall not pass", Class::ClientError, "-"),
+        ("HTTP/1.1 418 F\nA: b\n\n{\"code\":\"wall\"}", Class::BlockedIp, "json"),
+        ("HTTP/1.1 418 F\nA: b\n\n{\"code\": \"wall\"}", Class::BlockedIp, "json"),
+        ("HTTP/1.1 403 F\nServer: cloudflare\n\nerror code: 1006", Class::ClientError, "mine"),
+    ] {
+        let page = Page::read("own", &format!("x\n{text}"));
+        let outcome = page.judge(&signatures);
+        let got = outcome.signature.map_or("-", |id| signatures.name(id));
+        assert_eq!((outcome.class, got), (class, signature), "{text}");
+    }
 }

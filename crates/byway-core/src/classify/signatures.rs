@@ -75,7 +75,11 @@ impl From<OwnSignature> for Rule {
             status: Cow::Owned(own.status),
             fields: own.field.into_iter().map(|(name, part)| (lower(name), lower(part))).collect(),
             reason: "",
-            body: own.body.into_iter().map(lower).collect(),
+            body: own
+                .body
+                .map(|part| without_space(&part.to_ascii_lowercase()).into())
+                .into_iter()
+                .collect(),
             is_whole: false,
             reads_data: true,
         }
@@ -98,11 +102,7 @@ impl Text {
         let kind = Kind::of(answer.field("content-type").unwrap_or_default());
         let first = answer.body.trim_ascii_start().first();
         let is_data = matches!(kind, Kind::Json | Kind::Xml) || matches!(first, Some(b'{' | b'['));
-        let mut body = words::decode(answer.body).to_ascii_lowercase();
-        if is_data {
-            // Printers of JSON differ in this space.
-            body = body.replace("\": ", "\":");
-        }
+        let body = without_space(&words::decode(answer.body).to_ascii_lowercase());
         Self {
             fields: answer.fields.iter().map(|(name, value)| (lower(name), lower(value))).collect(),
             reason: lower(answer.reason),
@@ -110,6 +110,11 @@ impl Text {
             is_data,
         }
     }
+}
+
+/// Printers of JSON differ in the space behind a name.
+fn without_space(text: &str) -> String {
+    text.replace("\": ", "\":")
 }
 
 impl Rule {
