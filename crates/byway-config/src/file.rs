@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use crate::environment::Environment;
 use crate::problem::{Found, Problems};
 use crate::section::{Reading, Section};
-use crate::{gateway, listener, path, provider, tables};
+use crate::{gateway, listener, path, provider, signature, tables};
 
 /// A configuration is written by hand; a larger one is some other file.
 const TEXT_BYTES_MAX: usize = 1024 * 1024;
@@ -50,6 +50,7 @@ fn sections<'t>(reading: &mut Reading<'_>, root: &'t Spanned<DeTable<'t>>) -> Se
     tables::read(reading, &mut root, &mut settings);
     path::read(reading, &mut root, &mut settings);
     provider::read(reading, &mut root, &mut settings);
+    signature::read(reading, &mut root, &mut settings);
     root.finish(reading);
     settings
 }

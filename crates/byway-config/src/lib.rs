@@ -14,6 +14,7 @@ mod problem;
 mod provider;
 mod redact;
 mod section;
+mod signature;
 mod suggest;
 mod tables;
 mod url;

@@ -2,6 +2,7 @@
 
 mod library;
 mod signatures;
+mod words;
 
 use crate::cause::Cause;
 use crate::evidence::{Answer, Evidence, Sent};
@@ -247,9 +248,9 @@ fn answered(answer: &Answer<'_>, signatures: &Signatures) -> Outcome {
     let text = Text::of(answer);
     let edge = signatures.edge(status, &text);
     if let Some((signature, is_edge, class, confidence)) = signatures.verdict(status, &text) {
-        // A page about blocks is not one: what quotes a block page is a good answer where pages
-        // are usual, unless a field says otherwise.
-        let is_page = status < 400 && usual_kind(answer) == Some(Kind::Html);
+        // A page about blocks is not one: what quotes a block page is a good answer where answers
+        // of its kind are usual, unless a field says otherwise.
+        let is_page = status < 400 && usual_kind(answer) == Some(kind(answer));
         let by_field = signatures.reads_fields(signature);
         if !is_page || by_field {
             let origin = if is_edge { Blame::Edge } else { Blame::Provider };
@@ -269,6 +270,10 @@ fn answered(answer: &Answer<'_>, signatures: &Signatures) -> Outcome {
     Outcome { class, origin, confidence, edge, ..plain }
 }
 
+fn kind(answer: &Answer<'_>) -> Kind {
+    Kind::of(answer.field("content-type").unwrap_or_default())
+}
+
 fn usual_kind(answer: &Answer<'_>) -> Option<Kind> {
     answer.usual.and_then(Usual::kind)
 }
@@ -280,10 +285,12 @@ fn without_signature(
     text: &Text,
     has_edge: bool,
 ) -> Option<(Class, Blame, Confidence)> {
-    let kind = Kind::of(answer.field("content-type").unwrap_or_default());
+    let kind = kind(answer);
     let side = if has_edge { Blame::Edge } else { Blame::Provider };
     let status = answer.status;
-    if matches!(status, 401 | 403 | 429 | 451)
+    // 429 and 451 say by themselves what they are: words about an address in them must not make
+    // a limit or a law into a block that another address goes round.
+    if matches!(status, 401 | 403)
         && let Some(class) = Signatures::words(text)
     {
         return Some((class, side, Confidence::Likely));
@@ -374,7 +381,7 @@ pub fn signs(answer: &Answer<'_>, outcome: &Outcome, signatures: &Signatures) ->
     }
     signs.extend(outcome.signature.map(|signature| signatures.says(signature).to_owned()));
     if let Some(usual) = answer.usual {
-        let kind = Kind::of(answer.field("content-type").unwrap_or_default());
+        let kind = kind(answer);
         if let Some(usual) = usual.kind().filter(|usual| *usual != kind) {
             signs.push(format!("{} where {} is usual", kind.as_str(), usual.as_str()));
         }

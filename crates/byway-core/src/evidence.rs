@@ -69,4 +69,11 @@ impl<'a> Answer<'a> {
         let found = self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()));
         found.map(|&(_, value)| value)
     }
+
+    /// The values of all fields of that name, in order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let found =
+            self.fields.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|&(_, value)| value)
+    }
 }

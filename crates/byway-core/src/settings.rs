@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::classify::OwnSignature;
 use crate::destination::Network;
 use crate::freshness::{CacheLimits, RouteCache};
 use crate::id::{PathName, ProviderName};
@@ -55,6 +56,8 @@ pub struct Settings {
     pub exit_echo: Option<(Origin, String)>,
     /// The certificate and key that open tunnels, PEM.
     pub authority: Option<(Vec<u8>, Secret)>,
+    /// The operator's own signatures of refusals, tried before the shipped ones.
+    pub signatures: Vec<OwnSignature>,
 }
 
 /// What is kept between two starts.
@@ -113,6 +116,7 @@ impl Default for Settings {
             state: State::default(),
             exit_echo: None,
             authority: None,
+            signatures: Vec::new(),
         }
     }
 }

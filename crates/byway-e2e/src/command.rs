@@ -66,7 +66,7 @@ impl Gateway {
     pub fn explained(&self, provider: &str) -> Value {
         let ran = self.operate(&["explain", provider, "--json"]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        ran.json()["providers"][0].clone()
+        ran.json().pointer("/providers/0").cloned().unwrap_or_default()
     }
 
     /// Waits until `explain` says so.

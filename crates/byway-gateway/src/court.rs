@@ -13,6 +13,7 @@ use byway_core::detect::Shown;
 use byway_core::diagnose::Elsewhere;
 use byway_core::evidence::Answer;
 use byway_core::failover::Permission;
+use byway_core::hint::Allowance;
 use byway_core::history::{History, Kind, Suspicion, Usual};
 use byway_core::judge::{Judge, Leave, Passage, PathSpec, Surroundings};
 use byway_core::policy::Policy;
@@ -99,6 +100,8 @@ pub(crate) struct Court {
     judge: Mutex<Judge>,
     sample: Mutex<Option<Sample>>,
     has_sample: AtomicBool,
+    /// What the provider last said about its limits, and when.
+    allowance: Mutex<Option<(Allowance, Timestamp)>>,
     pub(crate) carried: Vec<Carried>,
     pub(crate) learnt: Vec<Learnt>,
     pub(crate) bell: Arc<Bell>,
@@ -139,6 +142,7 @@ impl Court {
             judge: Mutex::new(Judge::new(policy, &specs, seed)),
             sample: Mutex::default(),
             has_sample: AtomicBool::new(false),
+            allowance: Mutex::default(),
             carried: paths.iter().map(|_| Carried::default()).collect(),
             learnt: (0..n_routes.clamp(1, N_ROUTES_MAX)).map(|_| Learnt::default()).collect(),
             paths: paths.iter().map(|(name, _)| name.clone()).collect(),
@@ -232,6 +236,18 @@ impl Court {
             }
             self.has_sample.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Notes what the provider says about its limits; nothing obeys it.
+    pub(crate) fn allow(&self, allowance: Allowance, now: Timestamp) {
+        if let Ok(mut known) = self.allowance.lock() {
+            *known = Some((allowance, now));
+        }
+    }
+
+    /// What it last said, and when.
+    pub(crate) fn allowance(&self) -> Option<(Allowance, Timestamp)> {
+        self.allowance.lock().ok().and_then(|known| *known)
     }
 
     /// The kept request.

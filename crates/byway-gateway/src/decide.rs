@@ -74,7 +74,7 @@ impl Flight<'_> {
         n_sent: usize,
         left: Left,
     ) -> Next {
-        let Witnessed { mut shown, pause, signs } = self.witness(caught, seen);
+        let Witnessed { mut shown, pause, signs, .. } = self.witness(caught, seen);
         let now = self.worker.clock.now();
         let is_429 = shown.outcome.class == Class::RateLimited;
         if let Some(court) = self.court
@@ -168,7 +168,11 @@ impl Flight<'_> {
         {
             witness::with_answer(caught, &about, |answer| learnt.learn(answer));
         }
-        witness::judge(caught, &about)
+        let witnessed = witness::judge(caught, &about);
+        if let (Some(court), Some(allowance)) = (self.court, witnessed.allowance) {
+            court.allow(allowance, about.now);
+        }
+        witnessed
     }
 
     /// Tells the judge what the attempt showed, and keeps what is out of the ordinary as a fact.

@@ -88,6 +88,12 @@ fn provider(
         "order": order(&view.order),
         "gated_until": view.gated_until.map(|until| until.to_string()),
         "budget_free": view.n_free,
+        "allowance": court.allowance().map(|(allowance, at)| json!({
+            "limit": allowance.limit,
+            "remaining": allowance.remaining,
+            "resets_in_s": allowance.resets_in.map(|left| left.as_secs()),
+            "at": at.to_string(),
+        })),
     }))
 }
 

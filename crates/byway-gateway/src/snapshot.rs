@@ -207,7 +207,7 @@ impl Snapshot {
         };
         let routes = RouteTable::new(&settings.providers, settings.unlisted);
         drop(broken);
-        let signatures = Signatures::default();
+        let signatures = Signatures::with(settings.signatures.clone());
         let authority = settings
             .authority
             .as_ref()

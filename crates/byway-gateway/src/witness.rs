@@ -3,7 +3,7 @@
 use byway_core::classify::{self, Outcome, Signatures};
 use byway_core::detect::Shown;
 use byway_core::evidence::{Answer, Evidence};
-use byway_core::hint;
+use byway_core::hint::{self, Allowance};
 use byway_core::history::Usual;
 use byway_core::route::Scheme;
 use jiff::{SignedDuration, Timestamp};
@@ -59,6 +59,8 @@ pub(crate) struct Witnessed {
     pub(crate) shown: Shown,
     /// How long the provider asked us to stay away.
     pub(crate) pause: Option<SignedDuration>,
+    /// What the provider says about its limits, for people.
+    pub(crate) allowance: Option<Allowance>,
     /// What in it speaks for the judgement, for people.
     pub(crate) signs: Vec<String>,
 }
@@ -73,6 +75,7 @@ pub(crate) fn judge(caught: &Caught, about: &About<'_>) -> Witnessed {
         Witnessed {
             shown: Shown { outcome, status: Some(answer.status), cause: None },
             pause: hint::retry_after(answer, about.now),
+            allowance: hint::allowance(answer, about.now),
             signs: classify::signs(answer, &outcome, about.signatures),
         }
     })

@@ -44,6 +44,7 @@ no-detour-gated = the provider asked for a pause
 order-stopped = Detours are stopped by { $by }: { $reason }
 order-locked = Locked by { $by }, the provider said no: { $reason }
 gated = The provider asked for a pause until { $until }; it holds on every path.
+allowance = The provider says: { $left } of { $limit } requests left (at { $at }).
 affects = Affected: { $what }.
 still-works = Still works: { $what }.
 nothing-wrong = Nothing is wrong.

@@ -44,6 +44,7 @@ no-detour-gated = 제공자가 대기를 요청함
 order-stopped = { $by } 님이 우회를 멈췄습니다: { $reason }
 order-locked = { $by } 님이 잠갔습니다(제공자가 거절함): { $reason }
 gated = 제공자가 { $until }까지 기다려 달라고 했습니다. 모든 경로에 적용됩니다.
+allowance = 제공자 안내: { $limit }건 중 { $left }건 남음({ $at } 기준).
 affects = 영향: { $what }.
 still-works = 정상: { $what }.
 nothing-wrong = 이상 없음.

@@ -133,6 +133,14 @@ fn policy(words: &Words, provider: &Value, is_bad: bool, out: &mut String) {
         let values: Vec<(&str, &str)> = values.iter().map(|(n, v)| (*n, v.as_str())).collect();
         line(out, "  ", &words.say(&format!("order-{kind}"), &values));
     }
+    let allowance = &provider["allowance"];
+    if let Some(at) = allowance["at"].as_str() {
+        let number =
+            |name: &str| allowance[name].as_i64().map_or("?".to_owned(), |n| n.to_string());
+        let (left, of) = (number("remaining"), number("limit"));
+        let values = [("left", left.as_str()), ("limit", of.as_str()), ("at", &clock(at))];
+        line(out, "  ", &words.say("allowance", &values));
+    }
     let detour = &provider["detour"];
     if let (Some(path), Some(until)) = (detour["path"].as_str(), detour["until"].as_str()) {
         let values = [("path", path), ("until", &clock(until))];

@@ -1,5 +1,6 @@
 //! Every kind of mistake in every section.
 
+use byway_core::classify::{Class, Confidence, OwnSignature};
 use byway_core::settings::{Callers, PathKind};
 use expect_test::expect;
 
@@ -341,4 +342,98 @@ one_in = 0
     assert_eq!(good.limits.head_bytes_max, 32_768);
     assert_eq!(format!("{:?}", good.dns.servers), "[192.0.2.53:53, [::1]:5353]");
     assert_eq!(good.otlp.unwrap().endpoint, "http://127.0.0.1:4318");
+}
+
+#[test]
+fn signatures_say_what_they_look_for() {
+    check(
+        r#"
+[signature.Wall]
+says = "two\nlines"
+class = "blocked"
+confidence = 3
+status = [403, 99, "404"]
+field = "X Wall"
+field_contains = " "
+body_contains = ""
+bodi = "x"
+[signature.akamai-18]
+says = "x"
+class = "challenge"
+status = [403]
+[signature.b]
+field_contains = "deny"
+[signature.c]
+says = "y"
+class = "denied"
+"#,
+        expect![[r#"
+            2:12 a name is 1 to 63 of `a-z`, `0-9` and `-`, and neither starts nor ends with `-`
+            3:8 must be 1 to 120 characters in one line (write what the refusal is, as a noun phrase: "block page of Example")
+            4:9 expected `blocked_ip`, `challenge`, `denied`, `rate_limited`, `client_error`, `auth`, `outage`, `overload` or `contract`
+            5:14 expected a string, found an integer
+            6:16 must be between 200 and 599
+            6:20 expected an integer, found a string
+            7:9 this is not the name of a field (write its name alone: "X-Example-Block")
+            8:18 must be 1 to 1024 bytes, and not only space
+            9:17 must be 1 to 1024 bytes, and not only space
+            10:1 unknown key `bodi` in `signature.NAME` (expected `says`, `class`, `confidence`, `status`, `field`, `field_contains` or `body_contains`)
+            11:12 a shipped signature has this name already
+            11:12 this matches every answer, or every one of a status (add `field` or `body_contains`: a status alone says too little)
+            15:12 `says` is missing
+            15:12 `class` is missing
+            16:1 `field_contains` needs `field`, which names the field
+            17:12 this matches every answer, or every one of a status (add `field` or `body_contains`: a status alone says too little)
+        "#]],
+    );
+}
+
+#[test]
+fn signatures_are_read_with_all_their_parts() {
+    let read = settings(
+        r#"
+[signature.wall]
+says = " block page of Example "
+class = "challenge"
+confidence = "strong"
+status = [403, 406]
+field = "X-Wall"
+field_contains = "Deny"
+body_contains = "You shall not pass"
+[signature.short]
+says = "limit of Example"
+class = "rate_limited"
+body_contains = "slow down"
+"#,
+    );
+    let wall = OwnSignature {
+        name: "wall".to_owned(),
+        says: "block page of Example".to_owned(),
+        verdict: Some((Class::Challenge, Confidence::Strong)),
+        status: vec![403, 406],
+        field: Some(("X-Wall".to_owned(), "Deny".to_owned())),
+        body: Some("You shall not pass".to_owned()),
+    };
+    let short = OwnSignature {
+        name: "short".to_owned(),
+        says: "limit of Example".to_owned(),
+        verdict: Some((Class::RateLimited, Confidence::Likely)),
+        body: Some("slow down".to_owned()),
+        ..OwnSignature::default()
+    };
+    assert_eq!(read.signatures, [wall, short]);
+}
+
+#[test]
+fn signatures_are_not_without_number() {
+    let signature =
+        |n| format!("[signature.s{n}]\nsays = \"x\"\nclass = \"denied\"\nfield = \"a\"\n");
+    let many = |n: u32| (0..n).map(signature).collect::<String>();
+    assert_eq!(settings(&many(256)).signatures.len(), 256);
+    check(
+        &many(257),
+        expect![[r#"
+        1025:12 more than 256 signatures
+    "#]],
+    );
 }

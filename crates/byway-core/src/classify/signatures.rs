@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::library::{DENIED, PRESENCE, Row, VERDICTS, VERSION, WORDS};
-use super::{Class, Confidence};
+use super::library::{PRESENCE, Row, VERDICTS, VERSION};
+use super::{Class, Confidence, words};
 use crate::evidence::Answer;
+use crate::history::Kind;
 
 /// Whose edge: an index into [`Signatures`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,8 @@ struct Rule {
     fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     reason: &'static str,
     body: Vec<Cow<'static, str>>,
+    is_whole: bool,
+    reads_data: bool,
 }
 
 impl From<&'static Row> for Rule {
@@ -55,6 +58,8 @@ impl From<&'static Row> for Rule {
             fields: row.fields.iter().map(|&(name, part)| (name.into(), part.into())).collect(),
             reason: row.reason,
             body: row.body.iter().map(|&part| part.into()).collect(),
+            is_whole: row.is_whole,
+            reads_data: row.reads_data,
         }
     }
 }
@@ -70,7 +75,13 @@ impl From<OwnSignature> for Rule {
             status: Cow::Owned(own.status),
             fields: own.field.into_iter().map(|(name, part)| (lower(name), lower(part))).collect(),
             reason: "",
-            body: own.body.into_iter().map(lower).collect(),
+            body: own
+                .body
+                .map(|part| without_space(&part.to_ascii_lowercase()).into())
+                .into_iter()
+                .collect(),
+            is_whole: false,
+            reads_data: true,
         }
     }
 }
@@ -80,18 +91,30 @@ pub(super) struct Text {
     fields: Vec<(String, String)>,
     reason: String,
     body: String,
+    /// JSON or XML: what it holds may be somebody else's words.
+    is_data: bool,
 }
 
 impl Text {
     /// Copies what is compared.
     pub(super) fn of(answer: &Answer<'_>) -> Self {
         let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
+        let kind = Kind::of(answer.field("content-type").unwrap_or_default());
+        let first = answer.body.trim_ascii_start().first();
+        let is_data = matches!(kind, Kind::Json | Kind::Xml) || matches!(first, Some(b'{' | b'['));
+        let body = without_space(&words::decode(answer.body).to_ascii_lowercase());
         Self {
             fields: answer.fields.iter().map(|(name, value)| (lower(name), lower(value))).collect(),
             reason: lower(answer.reason),
-            body: lower(answer.body),
+            body,
+            is_data,
         }
     }
+}
+
+/// Printers of JSON differ in the space behind a name.
+fn without_space(text: &str) -> String {
+    text.replace("\": ", "\":")
 }
 
 impl Rule {
@@ -102,7 +125,14 @@ impl Rule {
                 text.fields.iter().any(|(n, value)| n == name && value.contains(part.as_ref()))
             })
             && text.reason.contains(self.reason)
-            && self.body.iter().all(|part| text.body.contains(part.as_ref()))
+            && (self.body.is_empty() || self.reads_data || !text.is_data)
+            && self.body.iter().all(|part| {
+                if self.is_whole {
+                    text.body.trim() == part
+                } else {
+                    text.body.contains(part.as_ref())
+                }
+            })
     }
 }
 
@@ -164,12 +194,14 @@ impl Signatures {
         rule.is_some_and(|rule| rule.body.is_empty())
     }
 
+    /// The names of the shipped rules that decide, in their order.
+    pub fn shipped() -> impl Iterator<Item = &'static str> {
+        VERDICTS.iter().map(|row| row.name)
+    }
+
     /// What plain words say about the reason of a refusal.
     pub(super) fn words(text: &Text) -> Option<Class> {
-        let says = |table: &[&[&str]]| {
-            table.iter().any(|parts| parts.iter().all(|part| text.body.contains(part)))
-        };
-        if says(WORDS) { Some(Class::BlockedIp) } else { says(DENIED).then_some(Class::Denied) }
+        words::reason(&text.body)
     }
 
     /// The name of an edge.

@@ -197,6 +197,7 @@ fn a_pause_binds_every_path_and_moves_nothing() {
     assert_eq!(shop.n_asked("127.0.0.41"), n, "nothing is sent before the time is over");
     assert_eq!(shop.n_asked("127.0.0.42"), 0, "nor over another path");
     let told = gateway.explains("shop", "limits", |told| verdict(told) == "limits_us");
+    assert_eq!(told["allowance"]["remaining"], 0, "shown, not obeyed: {told:#}");
     assert!(told["gated_until"].is_string() && told["detour"].is_null(), "{told:#}");
     let tried = gateway.operate(&["try", &format!("http://{}/x", shop.origin.addr)]);
     assert_eq!((tried.code, tried.err.contains("pause")), (1, true), "{tried:?}");
@@ -211,7 +212,7 @@ fn ordinary_errors_of_an_api_are_nobodys_block() {
     {
         shop.treats("127.0.0.41", json(status, "", "{\"error\":\"not yours\"}"));
         for _ in 0..2 {
-            assert_eq!(ask(&gateway).status().to_string(), status[..3]);
+            assert!(status.starts_with(&ask(&gateway).status().to_string()));
         }
     }
     std::thread::sleep(std::time::Duration::from_millis(300));
@@ -251,6 +252,21 @@ fn over_the_budget_requests_wait_and_then_are_told_when_to_come_back() {
     assert!((3..=7).contains(&n_good), "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 12 - n_good);
     assert_eq!(shop.n_asked("127.0.0.41"), n_good);
+}
+
+#[test]
+fn a_signature_of_the_operators_own_is_a_block() {
+    let shop = Shop::open();
+    let own = "[signature.wall]\nsays = \"partner wall\"\nclass = \"blocked_ip\"\nconfidence = \"strong\"\n\
+               status = [418]\nfield = \"x-wall\"\nfield_contains = \"closed\"\n";
+    let gateway = Gateway::start(&format!("{own}{}", shop.sections("")));
+    assert_eq!(ask(&gateway).status(), 200);
+    shop.treats("127.0.0.41", json("418 Closed", "X-Wall: closed for you\r\n", "{}"));
+    for _ in 0..3 {
+        ask(&gateway);
+    }
+    let told = gateway.explains("shop", "a verdict", |told| verdict(told) == "blocks_addresses");
+    assert_eq!(told["paths"][0]["last"]["says"], "partner wall", "{told:#}");
 }
 
 #[test]
@@ -306,7 +322,7 @@ fn a_gateway_without_a_configuration_already_tells() {
         let request = format!("GET http://{addr}/x HTTP/1.1\r\nHost: {addr}\r\n\r\n");
         assert_eq!(raw::ask(gateway.addr, request.as_bytes()).status(), 403);
     }
-    let told = gateway.explains("127.0.0.1", "a verdict", |told| verdict(told) != "");
+    let told = gateway.explains("127.0.0.1", "a verdict", |told| !verdict(told).is_empty());
     assert_eq!(verdict(&told), "cannot_tell", "one path alone proves nothing: {told:#}");
     assert_eq!(told["trouble"]["verdict"]["open_test"], "other_path");
     let text = gateway.operate(&["explain"]).out;
@@ -386,7 +402,7 @@ fn a_block_below_http_is_seen_through_a_tunnel_and_said_to_be_only_that() {
         std::io::Write::write_all(&mut stream, b"\x16\x03\x01\x00\x05hello").expect("taken");
         raw::read_to_end(&mut stream);
     }
-    let told = gateway.explains("shop", "a verdict", |told| verdict(told) != "");
+    let told = gateway.explains("shop", "a verdict", |told| !verdict(told).is_empty());
     assert_eq!(told["trouble"]["verdict"]["only_tunnels"], true, "{told:#}");
     let text = gateway.operate(&["explain", "shop"]).out;
     assert!(text.contains("Only the outside of tunnels was seen"), "{text}");

@@ -259,7 +259,6 @@ const KNOWN_TO_FAIL: [&str; 14] = [
 ];
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "CI says where the suite is")]
 fn the_suite_of_rfc_9111_passes_but_for_what_is_known() {
     let Some(node) = std::env::var_os("BYWAY_TEST_NODE").map(std::path::PathBuf::from) else {
         return process::skip("BYWAY_TEST_NODE names no folder with http-cache-tests");
