@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::policy::Pace;
-use crate::time::{after, since};
+use crate::time::{after, before, since};
 
 /// The generic cell rate algorithm (ITU-T I.371): one instant is the whole state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub struct Gcra {
     tolerance: Duration,
     /// The theoretical arrival time of the next request.
     tat: Timestamp,
+    /// If the pace changed since: the interval that `tat` still counts in, and the last slot that
+    /// was given out.
+    before: Option<(Duration, Timestamp)>,
 }
 
 impl Gcra {
@@ -23,7 +26,18 @@ impl Gcra {
     pub fn new(pace: Pace) -> Self {
         let interval = pace.per / pace.n.max(1);
         let tolerance = interval.saturating_mul(pace.burst.max(1));
-        Self { interval, tolerance, tat: Timestamp::MIN }
+        Self { interval, tolerance, tat: Timestamp::MIN, before: None }
+    }
+
+    /// Takes another pace. What was taken before counts on: a change is not a new bucket.
+    pub fn adopt(&mut self, pace: Pace) {
+        let last = before(self.tat, self.tolerance);
+        let taken = self.before.unwrap_or((self.interval, last));
+        let new = Self::new(pace);
+        let is_same = (new.interval, new.tolerance) == (self.interval, self.tolerance);
+        if !is_same {
+            *self = Self { tat: self.tat, before: Some(taken), ..new };
+        }
     }
 
     /// Takes a slot now or soon: how long to wait for it.
@@ -31,23 +45,48 @@ impl Gcra {
     /// # Errors
     /// If that would be longer than `wait_max`: how long until it would not. Nothing is taken then.
     pub fn take(&mut self, now: Timestamp, wait_max: Duration) -> Result<Duration, Duration> {
-        let tat = self.tat.max(now);
-        let next = after(tat, self.interval);
-        let ahead = since(now, next);
-        let wait = ahead.saturating_sub(self.tolerance);
+        let wait = self.wait(now);
         if wait > wait_max {
             return Err(wait);
         }
-        self.tat = next;
+        self.take_after(wait, now);
         Ok(wait)
+    }
+
+    /// How long one would have to wait for a slot.
+    pub fn wait(&self, now: Timestamp) -> Duration {
+        let next = after(self.tat_at(now), self.interval);
+        since(now, next).saturating_sub(self.tolerance)
+    }
+
+    /// Takes a slot that is used after `wait`, which is at least what [`Self::wait`] says. It counts
+    /// when it is used: what was put off must not meet what came later.
+    pub fn take_after(&mut self, wait: Duration, now: Timestamp) {
+        self.tat = after(self.tat_at(now).max(after(now, wait)), self.interval);
+        self.before = None;
+    }
+
+    /// How far slots may be put off without keeping others from using one now.
+    pub fn ahead_max(&self) -> Duration {
+        self.tolerance.saturating_sub(self.interval.saturating_mul(2))
     }
 
     /// How many requests could go at once now.
     pub fn n_free(&self, now: Timestamp) -> u32 {
-        let ahead = since(now, self.tat.max(now));
+        let ahead = since(now, self.tat_at(now));
         let free = self.tolerance.saturating_sub(ahead).as_nanos();
         let n = free / self.interval.as_nanos().max(1);
         u32::try_from(n).unwrap_or(u32::MAX)
+    }
+
+    fn tat_at(&self, now: Timestamp) -> Timestamp {
+        let tat = self.tat.max(now);
+        let Some((interval, last)) = self.before else { return tat };
+        let n_taken = since(now, tat).as_nanos().div_ceil(interval.as_nanos().max(1));
+        let n_taken = u32::try_from(n_taken).unwrap_or(u32::MAX);
+        let counted = after(now, self.interval.saturating_mul(n_taken));
+        // Slots that were given out are used when they were given for.
+        if last > now { counted.max(after(last, self.interval)) } else { counted }
     }
 }
 

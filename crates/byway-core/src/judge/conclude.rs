@@ -21,7 +21,11 @@ impl Judge {
         let before = self.standing.take();
         if let Some(standing) = before {
             let is_same = standing.verdict.says_the_same(&verdict);
-            let is_less = verdict.kind == Kind::CannotTell && standing.recovered_at.is_none();
+            let blames_paths = !standing.verdict.failing.is_empty();
+            // A pause on top of a block does not unsay the block; the gate speaks for itself.
+            let says_less =
+                verdict.kind == Kind::CannotTell || verdict.kind == Kind::LimitsUs && blames_paths;
+            let is_less = says_less && standing.recovered_at.is_none();
             let reopened = standing.recovered_at.is_some();
             if is_same && !reopened || is_less {
                 self.standing = Some(Standing { last_seen: now, ..standing });
