@@ -199,6 +199,11 @@ impl Gate {
         (until > now).then(|| since(now, until))
     }
 
+    /// When it opened, or will; `None` if it was never closed.
+    pub const fn opens(&self) -> Option<Timestamp> {
+        self.not_before
+    }
+
     /// Until when it is closed.
     pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
         self.not_before.filter(|&until| until > now)

@@ -421,6 +421,8 @@ impl Judge {
     pub fn limited(&mut self, asked: Option<SignedDuration>, is_429: bool, now: Timestamp) -> bool {
         let pause = match asked {
             Some(pause) => pause,
+            // What was sent before the gate closed says nothing new, and the pause does not grow.
+            None if self.gate.closed_for(now).is_some() => return false,
             None if is_429 => SignedDuration::from_secs(1 << self.n_limited.min(6)),
             None => return false,
         };

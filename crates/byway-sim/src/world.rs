@@ -90,6 +90,7 @@ pub struct World {
     pub(crate) probing: [u32; N_PATHS_MAX],
     pub(crate) epochs: [u64; N_PATHS_MAX],
     pub(crate) failed_at: [Option<Timestamp>; N_PATHS_MAX],
+    n_failed: [u64; N_PATHS_MAX],
     /// Since when the provider has done nothing but limit us, if it does.
     pub(crate) only_limits_since: Option<Timestamp>,
     /// Since when every path gets nothing but 5xx.
@@ -146,6 +147,7 @@ impl World {
             probing: [0; N_PATHS_MAX],
             epochs: [0; N_PATHS_MAX],
             failed_at: [None; N_PATHS_MAX],
+            n_failed: [0; N_PATHS_MAX],
             only_limits_since: None,
             down_since: None,
             round: None,
@@ -181,6 +183,11 @@ impl World {
         self.now
     }
 
+    /// Failures of requests over this path so far.
+    pub fn n_failed(&self, path: usize) -> u64 {
+        self.n_failed.get(path).copied().unwrap_or(0)
+    }
+
     /// The judge of the provider.
     pub const fn judge(&self) -> &Judge {
         &self.judge
@@ -189,6 +196,11 @@ impl World {
     /// The verdict that stands.
     pub const fn verdict(&self) -> Option<&Verdict> {
         self.verdict.as_ref()
+    }
+
+    /// Writes a line of one's own into the text.
+    pub fn remark(&mut self, line: &str) {
+        self.write(|_| format!("# {line}"));
     }
 
     /// Counts one step more; messages name it.
@@ -335,8 +347,10 @@ impl World {
     pub(crate) fn note_failure(&mut self, path: usize, shown: &Shown) {
         if shown.is_failure()
             && let Some(at) = self.failed_at.get_mut(path)
+            && let Some(n) = self.n_failed.get_mut(path)
         {
             *at = Some(self.now);
+            *n += 1;
         }
     }
 

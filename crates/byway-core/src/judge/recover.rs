@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Event, Judge, Probe, Purpose, Surroundings};
+use super::{Event, Judge, Probe, Purpose, Standing, Surroundings};
 use crate::detect::Shown;
 use crate::detour::{Attribution, Detour, Ended, NoDetour, attribute};
 use crate::diagnose::{Kind, Verdict};
@@ -42,7 +42,7 @@ impl Judge {
                 Some(at) => next.push(soon(after(at, self.policy.health.hold))),
                 // Recovery is not said before this; later it is for a path's state to change.
                 None => {
-                    let quiet = after(standing.last_seen, self.policy.compare.pause);
+                    let quiet = self.quiet_at(standing);
                     next.extend((quiet > now).then_some(quiet));
                 }
             }
@@ -140,6 +140,13 @@ impl Judge {
         self.paths.get(path).is_some_and(|path| path.health.state() != State::Up)
     }
 
+    /// From when on a trouble counts as quiet. A closed gate is no proof: the while begins when it
+    /// opens.
+    fn quiet_at(&self, standing: &Standing) -> Timestamp {
+        let seen = self.gate.opens().map_or(standing.last_seen, |at| at.max(standing.last_seen));
+        after(seen, self.policy.compare.pause)
+    }
+
     /// Says whose doing it is, notices recovery, and closes after the hold window.
     fn settle(&mut self, now: Timestamp) {
         let Some(mut standing) = self.standing.take() else { return };
@@ -160,8 +167,7 @@ impl Judge {
         // Whatever is blamed by now: while traffic goes round the first path, it is not back.
         let is_out = is_out || self.detour.is_some();
         let hold = self.policy.health.hold;
-        let is_quiet = since(standing.last_seen, now) >= self.policy.compare.pause
-            && self.gate.closed_for(now).is_none();
+        let is_quiet = self.quiet_at(&standing) <= now;
         if is_out || !has_paths && !is_quiet {
             standing.recovered_at = None;
         } else if standing.recovered_at.is_none() && is_quiet {
