@@ -215,21 +215,26 @@ impl Judge {
                 }
             }
         }
-        if self.detour.is_some() && self.is_left(0) && self.control_due <= now {
+        // When the day's control probes are used up, the old path is probed like any other.
+        let has_controls =
+            self.controls.sum(now).0 < u64::from(self.policy.compare.controls_per_day);
+        let is_control = self.detour.is_some() && has_controls;
+        if is_control && self.is_left(0) && self.control_due <= now {
             self.control_due = self.next_control(now);
-            let is_allowed =
-                self.controls.sum(now).0 < u64::from(self.policy.compare.controls_per_day);
-            let permit = self.paths.first_mut().and_then(|path| path.health.probe_now());
-            if is_allowed && permit.is_some() && self.pay_slot(now).is_ok() {
+            let is_free = self.paths.first().is_some_and(|path| path.health.probe_due().is_some());
+            // Paid before the path's slot is taken: what is not sent must not keep the slot.
+            let is_paid = is_free && self.pay_slot(now).is_ok();
+            let first = self.paths.first_mut().filter(|_| is_paid);
+            let permit = first.and_then(|path| path.health.probe_now());
+            if permit.is_some() {
                 self.controls.add(now, 1, 0);
                 probes.push(Probe { path: 0, purpose: Purpose::Control, permit });
             }
         }
         for path in 0..self.paths.len() {
-            let is_control = path == 0 && self.detour.is_some();
             let Some(state) = self.paths.get_mut(path) else { continue };
             let is_due = state.health.probe_due().is_some_and(|due| due <= now);
-            if is_control || !is_due || state.probe_after > now {
+            if is_control && path == 0 || !is_due || state.probe_after > now {
                 continue;
             }
             if self.pay_probe(now).is_err() {
