@@ -27,7 +27,7 @@ use crate::classify::Class;
 use crate::detect::{Comparison, Shown};
 use crate::detour::{Attribution, Detour, NoDetour, Order, Side, may_detour};
 use crate::diagnose::{Elsewhere, Kind, Verdict};
-use crate::failover::Permission;
+use crate::failover::{Other, Permission, law};
 use crate::health::{Mark, PathHealth, Permit, State};
 use crate::policy::{OnPathFailure, Pace, Policy, Probing};
 use crate::time::since;
@@ -344,7 +344,10 @@ impl Judge {
         let is_granted = !is_gated && self.may_detour(now).is_ok();
         let is_shown = self.detour.is_some()
             || self.standing.as_ref().is_some_and(|standing| {
-                standing.verdict.failing.contains(&0) && !standing.verdict.healthy.is_empty()
+                let verdict = &standing.verdict;
+                // What shows that we are challenged is no reason to take another path for anything.
+                let is_lawful = verdict.class.is_some_and(|c| law(c).detour != Other::Never);
+                is_lawful && verdict.failing.contains(&0) && !verdict.healthy.is_empty()
             });
         // While the gate is closed nothing is sent on any path, not even round a broken way out.
         let on_path_failure =
@@ -450,6 +453,10 @@ impl Judge {
     }
 
     fn is_suspicious(&mut self, path: usize, shown: &Shown, now: Timestamp) -> bool {
+        if Mark::of(&shown.outcome) == Mark::Neutral {
+            // Nor is what comes after it a change.
+            return false;
+        }
         let Some(state) = self.paths.get_mut(path) else { return false };
         let before = state.last.replace((*shown, now)).map(|(shown, _)| shown);
         let is_403 = shown.is_failure() && Mark::of(&shown.outcome) == Mark::Good;

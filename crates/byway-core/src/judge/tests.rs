@@ -11,10 +11,11 @@ use crate::classify::{Blame, Class, Confidence, Outcome, Resend};
 use crate::detect::Shown;
 use crate::detour::{Order, Said};
 use crate::policy::{Grant, OnBlock, Pace, Policy, Probing};
+use crate::time::after;
 
 fn at(seconds: f64) -> Timestamp {
     let begins = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_700_000_000);
-    begins + SignedDuration::from_millis((seconds * 1000.0).round() as i64)
+    after(begins, Duration::from_secs_f64(seconds))
 }
 
 fn shown(word: &str) -> Shown {
@@ -724,6 +725,27 @@ fn own_faults_and_callers_who_leave_say_nothing() {
 }
 
 #[test]
+fn a_caller_who_leaves_does_not_make_a_known_failure_new() {
+    check_with(
+        Policy::default(),
+        &["block", "ok"],
+        "run 40; wait 1; ask gone; ask; hold; ask ok; ask; hold",
+        expect![[r#"
+            1.75 path 0 up -> down (verdict)
+            1.75 verdict blocks_addresses [0] [1] 
+            1.75 no detour (not_granted)
+            41 over 0
+            41 over 0
+            41 over 0
+            41 over 0
+            41 path 0 probing -> down (probe_failed)
+            41 probe (compare) over 0
+            41 probe (compare) over 1
+        "#]],
+    );
+}
+
+#[test]
 fn single_refusals_are_everyday_and_a_row_is_not() {
     check(
         &["403", "ok"],
@@ -790,11 +812,11 @@ fn a_challenge_is_never_gone_round() {
         &["challenge", "ok"],
         "run 10; ask; permission 0",
         expect![[r#"
-        1.75 path 0 up -> down (verdict)
-        1.75 verdict challenges_us [0] [1] 
-        10 over 0
-        10 granted true, shown true
-    "#]],
+            1.75 path 0 up -> down (verdict)
+            1.75 verdict challenges_us [0] [1] 
+            10 over 0
+            10 granted true, shown false
+        "#]],
     );
 }
 
