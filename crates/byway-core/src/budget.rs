@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::policy::Pace;
-use crate::time::{after, before, since};
+use crate::time::{after, since};
 
-/// The generic cell rate algorithm (ITU-T I.371): one instant is the whole state.
+/// The generic cell rate algorithm (ITU-T I.371): as long as the pace stays, one instant is the whole
+/// state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gcra {
     /// Between two requests.
@@ -16,9 +17,10 @@ pub struct Gcra {
     tolerance: Duration,
     /// The theoretical arrival time of the next request.
     tat: Timestamp,
-    /// If the pace changed since: the interval that `tat` still counts in, and the last slot that
-    /// was given out.
-    before: Option<(Duration, Timestamp)>,
+    /// The last slot that was given out; it may lie ahead.
+    last: Timestamp,
+    /// The interval that `tat` still counts in, if the pace changed since.
+    counted_in: Option<Duration>,
 }
 
 impl Gcra {
@@ -26,17 +28,15 @@ impl Gcra {
     pub fn new(pace: Pace) -> Self {
         let interval = pace.per / pace.n.max(1);
         let tolerance = interval.saturating_mul(pace.burst.max(1));
-        Self { interval, tolerance, tat: Timestamp::MIN, before: None }
+        Self { interval, tolerance, tat: Timestamp::MIN, last: Timestamp::MIN, counted_in: None }
     }
 
     /// Takes another pace. What was taken before counts on: a change is not a new bucket.
     pub fn adopt(&mut self, pace: Pace) {
-        let last = before(self.tat, self.tolerance);
-        let taken = self.before.unwrap_or((self.interval, last));
         let new = Self::new(pace);
-        let is_same = (new.interval, new.tolerance) == (self.interval, self.tolerance);
-        if !is_same {
-            *self = Self { tat: self.tat, before: Some(taken), ..new };
+        if (new.interval, new.tolerance) != (self.interval, self.tolerance) {
+            let counted_in = Some(self.counted_in.unwrap_or(self.interval));
+            *self = Self { tat: self.tat, last: self.last, counted_in, ..new };
         }
     }
 
@@ -62,8 +62,10 @@ impl Gcra {
     /// Takes a slot that is used after `wait`, which is at least what [`Self::wait`] says. It counts
     /// when it is used: what was put off must not meet what came later.
     pub fn take_after(&mut self, wait: Duration, now: Timestamp) {
-        self.tat = after(self.tat_at(now).max(after(now, wait)), self.interval);
-        self.before = None;
+        let at = after(now, wait);
+        self.tat = after(self.tat_at(now).max(at), self.interval);
+        self.last = self.last.max(at);
+        self.counted_in = None;
     }
 
     /// How far slots may be put off without keeping others from using one now.
@@ -81,12 +83,12 @@ impl Gcra {
 
     fn tat_at(&self, now: Timestamp) -> Timestamp {
         let tat = self.tat.max(now);
-        let Some((interval, last)) = self.before else { return tat };
-        let n_taken = since(now, tat).as_nanos().div_ceil(interval.as_nanos().max(1));
+        let Some(counted_in) = self.counted_in else { return tat };
+        let n_taken = since(now, tat).as_nanos().div_ceil(counted_in.as_nanos().max(1));
         let n_taken = u32::try_from(n_taken).unwrap_or(u32::MAX);
         let counted = after(now, self.interval.saturating_mul(n_taken));
         // Slots that were given out are used when they were given for.
-        if last > now { counted.max(after(last, self.interval)) } else { counted }
+        if self.last > now { counted.max(after(self.last, self.interval)) } else { counted }
     }
 }
 
@@ -104,6 +106,11 @@ impl RetryBudget {
     /// A budget of `percent` of the requests and `per_s` retries a second.
     pub fn new(percent: u32, per_s: u32) -> Self {
         Self { percent, per_s, window: Window::new(Duration::from_secs(10)) }
+    }
+
+    /// Takes other shares; what was counted stays.
+    pub fn adopt(&mut self, percent: u32, per_s: u32) {
+        (self.percent, self.per_s) = (percent, per_s);
     }
 
     /// Counts a request.

@@ -240,6 +240,7 @@ impl Judge {
         let share = |percent| policy.budget.map(|pace| pace.share(percent, policy.instances));
         adopt_pace(&mut self.pace, share(100));
         adopt_pace(&mut self.detour_pace, share(policy.detour_rate));
+        self.retry.adopt(policy.retry_percent, policy.retry_per_s);
         self.paths.iter_mut().for_each(|path| path.health.adopt(policy.health));
         self.policy = policy;
     }

@@ -617,11 +617,15 @@ fn retries_are_shared_by_all_requests() {
     for _ in 0..4 {
         play.perform("retry");
     }
+    let policy = Policy { retry_per_s: 0, retry_percent: 20, ..Policy::default() };
+    play.judge.adopt_policy(policy);
+    play.perform("retry");
     expect![[r#"
         0 may retry
         0 may retry
         0 may retry
         0 may not retry
+        0 may retry
     "#]]
     .assert_eq(&play.out);
 }
