@@ -174,6 +174,8 @@ pub struct Judge {
     /// Detours so far; one that moved is another one.
     n_detours: u64,
     exhausted: bool,
+    /// When the first detour of this trouble began: all of them share one time-box.
+    boxed_since: Option<Timestamp>,
     refused_for: Option<NoDetour>,
     order: Order,
     probes: Window,
@@ -220,6 +222,7 @@ impl Judge {
             detour: None,
             n_detours: 0,
             exhausted: false,
+            boxed_since: None,
             refused_for: None,
             order: Order::None,
             probes: Window::new(at_least(HOUR)),
@@ -517,6 +520,7 @@ impl Judge {
     pub fn order(&mut self, order: Order) {
         if order == Order::None {
             self.exhausted = false;
+            self.boxed_since = None;
         }
         self.events.push(Event::Ordered { order: order.clone() });
         self.order = order;

@@ -96,6 +96,8 @@ pub struct World {
     /// Since when every path gets nothing but 5xx.
     pub(crate) down_since: Option<Timestamp>,
     pub(crate) round: Option<Round>,
+    /// Since when the detours of this trouble have lasted.
+    boxed_since: Option<Timestamp>,
     n_rounds: u64,
     pub(crate) verdict: Option<Verdict>,
     verdict_at: Timestamp,
@@ -151,6 +153,7 @@ impl World {
             only_limits_since: None,
             down_since: None,
             round: None,
+            boxed_since: None,
             n_rounds: 0,
             verdict: None,
             verdict_at: begins,
@@ -395,7 +398,8 @@ impl World {
                 self.round = None;
             }
             Event::Recovered { .. } => self.hold_recovered(),
-            Event::Closed { .. } => self.verdict = None,
+            Event::Closed { .. } => (self.verdict, self.boxed_since) = (None, None),
+            Event::Ordered { order } if *order == Order::None => self.boxed_since = None,
             Event::Gated { .. }
             | Event::DetourRefused { .. }
             | Event::Attributed { .. }
@@ -413,6 +417,11 @@ impl World {
             format!("a detour until {until}")
         });
         // A verdict from before may stand for long; one that was reached since may not lead here.
+        // One time-box a trouble, however often its detours end and begin.
+        let first = *self.boxed_since.get_or_insert(self.now);
+        self.must(since(first, until) <= max.min(DETOUR_CEILING), || {
+            format!("a detour until {until}, and the first was at {first}")
+        });
         let long = Duration::from_secs(90);
         let long = self.n_odd == 0
             && self.only_limits_since.is_some_and(|at| since(at, self.verdict_at) > long);

@@ -87,7 +87,12 @@ impl Judge {
         }
         match self.may_detour(now) {
             Ok(()) => {
-                let detour = Detour::begin(to, &self.policy, now);
+                let first = *self.boxed_since.get_or_insert(now);
+                let detour = Detour::begin(to, &self.policy, first, now);
+                if detour.until <= now {
+                    self.exhausted = true;
+                    return self.say_refused(NoDetour::Exhausted);
+                }
                 self.detour = Some(detour);
                 self.n_detours += 1;
                 self.control_due = self.next_control(now);
@@ -194,6 +199,7 @@ impl Judge {
         if standing.recovered_at.is_some_and(|at| since(at, now) >= hold) {
             self.refused_for = None;
             self.exhausted = false;
+            self.boxed_since = None;
             self.events.push(Event::Closed { standing });
             return;
         }

@@ -199,8 +199,14 @@ impl Play {
             ["stop"] => self.judge.order(Order::Stopped(said())),
             ["lock"] => self.judge.order(Order::Locked(said())),
             ["allow"] => self.judge.order(Order::None),
-            ["reload", "alert"] => self.judge.adopt_policy(Policy::default()),
-            ["reload", "detour"] => self.judge.adopt_policy(granted()),
+            ["reload", "alert"] => {
+                let policy = self.judge.policy().clone();
+                self.judge.adopt_policy(Policy { on_block: OnBlock::Alert, ..policy });
+            }
+            ["reload", "detour"] => {
+                let detour_max = self.judge.policy().detour_max;
+                self.judge.adopt_policy(Policy { detour_max, ..granted() });
+            }
             other => panic!("what is this? {other:?}"),
         }
         self.hear();
@@ -409,6 +415,26 @@ fn a_detour_ends_when_its_time_is_over_and_does_not_begin_again() {
             69 over 0
             129 order none
             129 detour 0 -> 1
+        "#]],
+    );
+}
+
+#[test]
+fn detours_of_one_trouble_share_one_time_box() {
+    let policy = Policy { detour_max: Duration::from_secs(900), ..granted() };
+    check_with(
+        policy,
+        &["block", "ok"],
+        "run 5; reload alert; run 600; reload detour; run 300; ask",
+        expect![[r#"
+            1.75 path 0 up -> down (verdict)
+            1.75 verdict blocks_addresses [0] [1] 
+            1.75 detour 0 -> 1
+            2 whose doing: ours
+            5.25 detour over 1 ends (not_granted)
+            605.25 detour 0 -> 1
+            901.75 detour over 1 ends (exhausted)
+            905 over 0
         "#]],
     );
 }
