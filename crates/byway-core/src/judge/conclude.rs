@@ -7,7 +7,7 @@ use crate::classify::{Class, Confidence};
 use crate::detect::{Comparison, Finding};
 use crate::detour::Attribution;
 use crate::diagnose::{Case, Kind, Verdict, Witness, diagnose};
-use crate::time::after;
+use crate::time::{after, since};
 
 impl Judge {
     /// Adopts a verdict, unless the one that stands already says so or says more.
@@ -112,6 +112,10 @@ impl Judge {
 
     pub(super) fn conclude(&mut self, around: &Surroundings, now: Timestamp) {
         let Some(comparison) = self.comparison.take() else { return };
+        if since(comparison.began, now) > self.policy.compare.window.saturating_mul(2) {
+            // Nobody looked for a while; what it saw is too old to say anything about now.
+            return;
+        }
         let is_over = comparison.is_over(now);
         if !is_over && !comparison.is_telling() {
             self.comparison = Some(comparison);

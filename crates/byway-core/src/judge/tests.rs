@@ -776,6 +776,22 @@ fn a_caller_who_leaves_does_not_make_a_known_failure_new() {
 }
 
 #[test]
+fn a_comparison_that_nobody_looked_at_for_an_hour_says_nothing() {
+    check(
+        &["block", "ok"],
+        "ask; ask; wait 3600; tick; ask; hold",
+        expect![[r#"
+        0 over 0
+        0 over 0
+        0 path 0 up -> down (signature)
+        3600 over 0
+        3600 probe (compare) over 0
+        3600 probe (compare) over 1
+    "#]],
+    );
+}
+
+#[test]
 fn single_refusals_are_everyday_and_a_row_is_not() {
     check(
         &["403", "ok"],
