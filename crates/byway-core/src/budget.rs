@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::policy::Pace;
 use crate::time::{after, since};
 
-/// The generic cell rate algorithm (ITU-T I.371): one instant is the whole state.
+/// The generic cell rate algorithm (ITU-T I.371): as long as the pace stays, one instant is the whole
+/// state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gcra {
     /// Between two requests.
@@ -16,6 +17,10 @@ pub struct Gcra {
     tolerance: Duration,
     /// The theoretical arrival time of the next request.
     tat: Timestamp,
+    /// The last slot that was given out; it may lie ahead.
+    last: Timestamp,
+    /// The interval that `tat` still counts in, if the pace changed since.
+    counted_in: Option<Duration>,
 }
 
 impl Gcra {
@@ -23,7 +28,16 @@ impl Gcra {
     pub fn new(pace: Pace) -> Self {
         let interval = pace.per / pace.n.max(1);
         let tolerance = interval.saturating_mul(pace.burst.max(1));
-        Self { interval, tolerance, tat: Timestamp::MIN }
+        Self { interval, tolerance, tat: Timestamp::MIN, last: Timestamp::MIN, counted_in: None }
+    }
+
+    /// Takes another pace. What was taken before counts on: a change is not a new bucket.
+    pub fn adopt(&mut self, pace: Pace) {
+        let new = Self::new(pace);
+        if (new.interval, new.tolerance) != (self.interval, self.tolerance) {
+            let counted_in = Some(self.counted_in.unwrap_or(self.interval));
+            *self = Self { tat: self.tat, last: self.last, counted_in, ..new };
+        }
     }
 
     /// Takes a slot now or soon: how long to wait for it.
@@ -31,23 +45,50 @@ impl Gcra {
     /// # Errors
     /// If that would be longer than `wait_max`: how long until it would not. Nothing is taken then.
     pub fn take(&mut self, now: Timestamp, wait_max: Duration) -> Result<Duration, Duration> {
-        let tat = self.tat.max(now);
-        let next = after(tat, self.interval);
-        let ahead = since(now, next);
-        let wait = ahead.saturating_sub(self.tolerance);
+        let wait = self.wait(now);
         if wait > wait_max {
             return Err(wait);
         }
-        self.tat = next;
+        self.take_after(wait, now);
         Ok(wait)
+    }
+
+    /// How long one would have to wait for a slot.
+    pub fn wait(&self, now: Timestamp) -> Duration {
+        let next = after(self.tat_at(now), self.interval);
+        since(now, next).saturating_sub(self.tolerance)
+    }
+
+    /// Takes a slot that is used after `wait`, which is at least what [`Self::wait`] says. It counts
+    /// when it is used: what was put off must not meet what came later.
+    pub fn take_after(&mut self, wait: Duration, now: Timestamp) {
+        let at = after(now, wait);
+        self.tat = after(self.tat_at(now).max(at), self.interval);
+        self.last = self.last.max(at);
+        self.counted_in = None;
+    }
+
+    /// How far slots may be put off without keeping others from using one now.
+    pub fn ahead_max(&self) -> Duration {
+        self.tolerance.saturating_sub(self.interval.saturating_mul(2))
     }
 
     /// How many requests could go at once now.
     pub fn n_free(&self, now: Timestamp) -> u32 {
-        let ahead = since(now, self.tat.max(now));
+        let ahead = since(now, self.tat_at(now));
         let free = self.tolerance.saturating_sub(ahead).as_nanos();
         let n = free / self.interval.as_nanos().max(1);
         u32::try_from(n).unwrap_or(u32::MAX)
+    }
+
+    fn tat_at(&self, now: Timestamp) -> Timestamp {
+        let tat = self.tat.max(now);
+        let Some(counted_in) = self.counted_in else { return tat };
+        let n_taken = since(now, tat).as_nanos().div_ceil(counted_in.as_nanos().max(1));
+        let n_taken = u32::try_from(n_taken).unwrap_or(u32::MAX);
+        let counted = after(now, self.interval.saturating_mul(n_taken));
+        // Slots that were given out are used when they were given for.
+        if self.last > now { counted.max(after(self.last, self.interval)) } else { counted }
     }
 }
 
@@ -65,6 +106,11 @@ impl RetryBudget {
     /// A budget of `percent` of the requests and `per_s` retries a second.
     pub fn new(percent: u32, per_s: u32) -> Self {
         Self { percent, per_s, window: Window::new(Duration::from_secs(10)) }
+    }
+
+    /// Takes other shares; what was counted stays.
+    pub fn adopt(&mut self, percent: u32, per_s: u32) {
+        (self.percent, self.per_s) = (percent, per_s);
     }
 
     /// Counts a request.
@@ -158,6 +204,11 @@ impl Gate {
     pub fn closed_for(&self, now: Timestamp) -> Option<Duration> {
         let until = self.not_before?;
         (until > now).then(|| since(now, until))
+    }
+
+    /// When it opened, or will; `None` if it was never closed.
+    pub const fn opens(&self) -> Option<Timestamp> {
+        self.not_before
     }
 
     /// Until when it is closed.

@@ -144,9 +144,10 @@ pub struct Detour {
 const PROVEN: u32 = 64;
 
 impl Detour {
-    /// Begins with one request at a time.
-    pub fn begin(path: usize, policy: &Policy, now: Timestamp) -> Self {
-        let until = after(now, policy.detour_max.min(DETOUR_CEILING));
+    /// Begins with one request at a time, within the time-box that began with the `first` detour of
+    /// the same trouble.
+    pub fn begin(path: usize, policy: &Policy, first: Timestamp, now: Timestamp) -> Self {
+        let until = after(first, policy.detour_max.min(DETOUR_CEILING));
         Self { path, since: now, until, n_in_flight: 0, allowance: 1 }
     }
 

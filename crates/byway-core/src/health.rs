@@ -237,7 +237,7 @@ impl PathHealth {
         Some(Permit { epoch: self.epoch, is_probe: true })
     }
 
-    /// Leave for a probe although none is due, if the path is out and none is under way.
+    /// Leave for a probe although none is due, if the path is not fully back and none is under way.
     pub fn probe_now(&mut self) -> Option<Permit> {
         self.probe_due()?;
         self.is_probing = true;
@@ -253,12 +253,16 @@ impl PathHealth {
     }
 
     /// When the next probe may begin; `None` if none is needed or one is under way.
-    pub const fn probe_due(&self) -> Option<Timestamp> {
+    pub fn probe_due(&self) -> Option<Timestamp> {
         match self.state {
             _ if self.is_probing => None,
-            State::Up | State::Ramping { .. } => None,
+            State::Up | State::Ramping { is_proven: true, .. } => None,
             State::Down { until } => Some(until),
             State::Probing { next, .. } => Some(next),
+            // Where no request comes, a probe proves the step.
+            State::Ramping { since, is_proven: false, .. } => {
+                Some(after(since, self.settings.ramp_step))
+            }
         }
     }
 
@@ -332,7 +336,7 @@ impl PathHealth {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         match self.state {
             State::Ramping { since, is_proven: true, .. } => {
-                Some(after(since, self.settings.ramp_step))
+                Some(after(since, self.settings.ramp_step).max(self.suppressed_until()))
             }
             State::Up | State::Down { .. } | State::Probing { .. } | State::Ramping { .. } => {
                 self.probe_due()
@@ -450,10 +454,20 @@ impl PathHealth {
         self.penalty * (-halves).exp2()
     }
 
+    /// When the penalty of a suppressed path will have fallen low enough.
+    fn suppressed_until(&self) -> Timestamp {
+        let halves = (self.penalty / f64::from(self.settings.flap_reuse.max(1))).log2();
+        if !self.is_suppressed || halves.is_nan() || halves <= 0.0 {
+            return Timestamp::MIN;
+        }
+        let by = self.settings.flap_half_life.as_secs_f64() * halves;
+        after(self.penalty_at, Duration::try_from_secs_f64(by).unwrap_or(Duration::MAX))
+    }
+
     fn debug_assert_invariants(&self) {
         debug_assert!(self.penalty.is_finite() && self.penalty >= 0.0);
-        let is_out = matches!(self.state, State::Down { .. } | State::Probing { .. });
-        debug_assert!(!self.is_probing || is_out, "a probe under way on a path that is in use");
+        let is_up = self.state == State::Up;
+        debug_assert!(!self.is_probing || !is_up, "a probe under way on a path that is in use");
     }
 }
 

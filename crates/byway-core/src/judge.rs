@@ -27,9 +27,9 @@ use crate::classify::Class;
 use crate::detect::{Comparison, Shown};
 use crate::detour::{Attribution, Detour, NoDetour, Order, Side, may_detour};
 use crate::diagnose::{Elsewhere, Kind, Verdict};
-use crate::failover::Permission;
+use crate::failover::{Other, Permission, law};
 use crate::health::{Mark, PathHealth, Permit, State};
-use crate::policy::{Policy, Probing};
+use crate::policy::{OnPathFailure, Pace, Policy, Probing};
 use crate::time::since;
 
 pub use event::Event;
@@ -66,14 +66,14 @@ pub struct Passage {
     pub wait: Duration,
     /// Leave for one attempt over each path.
     pub permits: [Option<Permit>; N_PATHS_MAX],
-    /// Whether it counts on the detour.
-    pub(crate) on_detour: bool,
+    /// The detour that it counts on, by number.
+    pub(crate) on_detour: Option<u64>,
 }
 
 impl Passage {
     /// Whether the request counts on the detour.
     pub const fn is_on_detour(&self) -> bool {
-        self.on_detour
+        self.on_detour.is_some()
     }
 }
 
@@ -148,6 +148,14 @@ struct PathState {
     health: PathHealth,
     last: Option<(Shown, Timestamp)>,
     n_403: u32,
+    /// Not probed before this: the last probe could not be sent, or said nothing.
+    probe_after: Timestamp,
+}
+
+impl PathState {
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.health.next_deadline().map(|at| at.max(self.probe_after))
+    }
 }
 
 /// The machine.
@@ -165,7 +173,11 @@ pub struct Judge {
     quiet_until: Timestamp,
     standing: Option<Standing>,
     detour: Option<Detour>,
+    /// Detours so far; one that moved is another one.
+    n_detours: u64,
     exhausted: bool,
+    /// When the first detour of this trouble began: all of them share one time-box.
+    boxed_since: Option<Timestamp>,
     refused_for: Option<NoDetour>,
     order: Order,
     probes: Window,
@@ -196,6 +208,7 @@ impl Judge {
             health: PathHealth::new(policy.health, seed ^ index),
             last: None,
             n_403: 0,
+            probe_after: Timestamp::MIN,
         };
         Self {
             seed,
@@ -209,11 +222,13 @@ impl Judge {
             quiet_until: Timestamp::MIN,
             standing: None,
             detour: None,
+            n_detours: 0,
             exhausted: false,
+            boxed_since: None,
             refused_for: None,
             order: Order::None,
-            probes: Window::new(Duration::from_secs(3600)),
-            controls: Window::new(Duration::from_secs(24 * 3600)),
+            probes: Window::new(at_least(HOUR)),
+            controls: Window::new(at_least(HOUR * 24)),
             control_due: Timestamp::MIN,
             n_controls: 0,
             new_way: Side::default(),
@@ -227,14 +242,10 @@ impl Judge {
 
     /// Takes another policy; what is known stays.
     pub fn adopt_policy(&mut self, policy: Policy) {
-        if policy.budget != self.policy.budget
-            || policy.instances != self.policy.instances
-            || policy.detour_rate != self.policy.detour_rate
-        {
-            let share = |percent| policy.budget.map(|pace| pace.share(percent, policy.instances));
-            self.pace = share(100).map(Gcra::new);
-            self.detour_pace = share(policy.detour_rate).map(Gcra::new);
-        }
+        let share = |percent| policy.budget.map(|pace| pace.share(percent, policy.instances));
+        adopt_pace(&mut self.pace, share(100));
+        adopt_pace(&mut self.detour_pace, share(policy.detour_rate));
+        self.retry.adopt(policy.retry_percent, policy.retry_per_s);
         self.paths.iter_mut().for_each(|path| path.health.adopt(policy.health));
         self.policy = policy;
     }
@@ -254,13 +265,15 @@ impl Judge {
                 Leave::Busy(Busy::Gate(closed))
             };
         }
-        let primary_takes_it = match self.detour {
+        // What a person or the clock has ended is not waited for until `tick` ends it.
+        let detour = self.detour.filter(|_| self.may_detour(now).is_ok());
+        let primary_takes_it = match detour {
             None => false,
             Some(_) => self.paths.first_mut().is_some_and(|path| path.health.admits(now)),
         };
-        let lead = if primary_takes_it { Some(0) } else { self.detour.map(|detour| detour.path) };
-        let on_detour = self.detour.is_some() && !primary_takes_it;
-        if on_detour && self.detour.is_some_and(|detour| !detour.has_room()) {
+        let lead = if primary_takes_it { Some(0) } else { detour.map(|detour| detour.path) };
+        let on_detour = detour.is_some() && !primary_takes_it;
+        if on_detour && detour.is_some_and(|detour| !detour.has_room()) {
             return Leave::Wait(ROOM_EVERY);
         }
         let wait = match self.pay(on_detour, now, wait_max) {
@@ -271,7 +284,13 @@ impl Judge {
         if on_detour && let Some(detour) = &mut self.detour {
             detour.n_in_flight += 1;
         }
-        let gone_round = if self.detour.is_some() { self.refused() } else { 0 };
+        let on_detour = on_detour.then_some(self.n_detours);
+        let gone_round = match detour {
+            None => 0,
+            // What fails on the old path's share goes over the detour, and nowhere else.
+            Some(detour) if primary_takes_it => !(1 | bit(detour.path)),
+            Some(_) => self.refused(),
+        };
         let mut permits = [None; N_PATHS_MAX];
         for (permit, path) in permits.iter_mut().zip(&self.paths) {
             *permit = Some(path.health.permit());
@@ -286,22 +305,30 @@ impl Judge {
         now: Timestamp,
         wait_max: Duration,
     ) -> Result<Duration, Duration> {
-        let mut wait = Duration::ZERO;
-        if let Some(pace) = self.pace.as_mut() {
-            let mut tried = *pace;
-            wait = tried.take(now, wait_max)?;
-            if on_detour && let Some(reduced) = self.detour_pace.as_mut() {
-                wait = wait.max(reduced.take(now, wait_max)?);
+        let Some(pace) = self.pace.as_mut() else { return Ok(Duration::ZERO) };
+        let mut wait = pace.wait(now);
+        let reduced = self.detour_pace.as_mut().filter(|_| on_detour);
+        if let Some(reduced) = &reduced {
+            // A long queue for the detour must not keep probes and the old path from going now.
+            let later = reduced.wait(now);
+            if later > wait_max.min(pace.ahead_max()) {
+                return Err(later);
             }
-            *pace = tried;
+            wait = wait.max(later);
         }
+        if wait > wait_max {
+            return Err(wait);
+        }
+        pace.take_after(wait, now);
+        reduced.into_iter().for_each(|reduced| reduced.take_after(wait, now));
         Ok(wait)
     }
 
     /// Takes a retry from the budget, and a slot from the pace.
     pub fn may_retry(&mut self, now: Timestamp) -> bool {
+        let on_detour = self.detour.is_some();
         self.gate.closed_for(now).is_none()
-            && self.pace.as_mut().is_none_or(|pace| pace.take(now, Duration::ZERO).is_ok())
+            && self.pay(on_detour, now, Duration::ZERO).is_ok()
             && self.retry.take(now)
     }
 
@@ -323,10 +350,23 @@ impl Judge {
         let is_granted = !is_gated && self.may_detour(now).is_ok();
         let is_shown = self.detour.is_some()
             || self.standing.as_ref().is_some_and(|standing| {
-                standing.verdict.failing.contains(&0) && !standing.verdict.healthy.is_empty()
+                let verdict = &standing.verdict;
+                // What shows that we are challenged is no reason to take another path for anything.
+                let is_lawful = verdict.class.is_some_and(|c| law(c).detour != Other::Never);
+                is_lawful && verdict.failing.contains(&0) && !verdict.healthy.is_empty()
             });
-        let on_path_failure = self.policy.on_path_failure;
+        // While the gate is closed nothing is sent on any path, not even round a broken way out.
+        let on_path_failure =
+            if is_gated { OnPathFailure::Stop } else { self.policy.on_path_failure };
         Permission { is_granted, is_shown, on_path_failure }
+    }
+
+    /// The same for a request whose last attempt went over this path: what fails on the detour does
+    /// not go round that as well. A detour is one path at a time, and `tick` alone moves it.
+    pub fn permission_over(&self, path: usize, now: Timestamp) -> Permission {
+        let permission = self.permission(now);
+        let is_on_detour = self.detour.is_some_and(|detour| detour.path == path);
+        Permission { is_granted: permission.is_granted && !is_on_detour, ..permission }
     }
 
     /// Whether a detour may be taken now.
@@ -334,7 +374,7 @@ impl Judge {
     /// # Errors
     /// The first thing that does not allow it.
     pub fn may_detour(&self, now: Timestamp) -> Result<(), NoDetour> {
-        if self.exhausted {
+        if self.exhausted || self.detour.is_some_and(|detour| detour.until <= now) {
             return Err(NoDetour::Exhausted);
         }
         may_detour(&self.policy, &self.order, now)
@@ -378,7 +418,8 @@ impl Judge {
 
     /// A request is over, whatever its attempts showed.
     pub fn leave(&mut self, passage: &Passage, is_good: bool) {
-        if passage.on_detour
+        // One that left for an earlier detour says nothing about this one.
+        if passage.on_detour == Some(self.n_detours)
             && let Some(detour) = &mut self.detour
         {
             detour.over(is_good);
@@ -389,6 +430,8 @@ impl Judge {
     pub fn limited(&mut self, asked: Option<SignedDuration>, is_429: bool, now: Timestamp) -> bool {
         let pause = match asked {
             Some(pause) => pause,
+            // What was sent before the gate closed says nothing new, and the pause does not grow.
+            None if self.gate.closed_for(now).is_some() => return false,
             None if is_429 => {
                 let pause = self.policy.gate_min.saturating_mul(1 << self.n_limited.min(6));
                 SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX)
@@ -421,6 +464,10 @@ impl Judge {
     }
 
     fn is_suspicious(&mut self, path: usize, shown: &Shown, now: Timestamp) -> bool {
+        if Mark::of(&shown.outcome) == Mark::Neutral {
+            // Nor is what comes after it a change.
+            return false;
+        }
         let Some(state) = self.paths.get_mut(path) else { return false };
         let before = state.last.replace((*shown, now)).map(|(shown, _)| shown);
         let is_403 = shown.is_failure() && Mark::of(&shown.outcome) == Mark::Good;
@@ -473,13 +520,14 @@ impl Judge {
             )
         };
         let refused = standing.verdict.failing.iter().filter(|path| is_out(path));
-        refused.fold(0, |bits, path| bits | u8::try_from(1_u32 << path.min(&7)).unwrap_or(0))
+        refused.fold(0, |bits, &path| bits | bit(path))
     }
 
     /// Notes what a person ordered.
     pub fn order(&mut self, order: Order) {
         if order == Order::None {
             self.exhausted = false;
+            self.boxed_since = None;
         }
         self.events.push(Event::Ordered { order: order.clone() });
         self.order = order;
@@ -519,8 +567,27 @@ impl Judge {
     }
 }
 
+/// A path among the bits of [`Passage::gone_round`].
+fn bit(path: usize) -> u8 {
+    u8::try_from(1_u32 << path.min(7)).unwrap_or(0)
+}
+
+/// The length of a window that never holds less than this: one of its ten buckets is still filling.
+fn at_least(length: Duration) -> Duration {
+    length / 9 * 10
+}
+
+fn adopt_pace(gcra: &mut Option<Gcra>, pace: Option<Pace>) {
+    match (gcra.as_mut(), pace) {
+        (Some(gcra), Some(pace)) => gcra.adopt(pace),
+        (None, Some(pace)) => *gcra = Some(Gcra::new(pace)),
+        (_, None) => *gcra = None,
+    }
+}
+
 /// How often a request that waits for room on a young detour asks again.
 const ROOM_EVERY: Duration = Duration::from_millis(10);
+const HOUR: Duration = Duration::from_secs(3600);
 /// So many refusals in a row are worth a comparison.
 const N_403: u32 = 3;
 

@@ -13,6 +13,7 @@ use byway_core::id::{PathName, ProviderName};
 use byway_core::policy::{OnPathFailure, Policy};
 use byway_core::route::{Asked, HostPattern, Origin, RouteTable, Rule, Scheme};
 use byway_core::settings::{Deadlines, Provider, ProviderTls, Unlisted};
+use expect_test::expect_file;
 use jiff::{SignedDuration, Timestamp};
 
 fn ip(text: &str) -> IpAddr {
@@ -298,4 +299,52 @@ fn a_request_is_sent_again_only_where_that_is_safe_and_allowed() {
             }
         }
     }
+}
+
+/// Every class with every permission, sent or not, by what may be repeated; what is not listed is
+/// given up.
+#[test]
+fn what_is_next_cell_by_cell() {
+    let permissions = [
+        ("nothing granted", false, false, OnPathFailure::Next),
+        ("granted", true, false, OnPathFailure::Next),
+        ("granted and shown", true, true, OnPathFailure::Next),
+        ("shown, not granted", false, true, OnPathFailure::Next),
+        ("on_path_failure stop", true, true, OnPathFailure::Stop),
+    ];
+    let methods = [("GET", true, true), ("PUT", true, false), ("POST", false, false)];
+    let mut out = String::new();
+    for class in Class::ALL {
+        for (name, is_granted, is_shown, on_path_failure) in permissions {
+            let mut cells: Vec<String> = Vec::new();
+            for (sent, resend) in [("unsent", Resend::Safe), ("sent", Resend::IfIdempotent)] {
+                for (method, idempotent, safe) in methods {
+                    let chance = Chance {
+                        has_copy: false,
+                        stale_connection: false,
+                        repeated: false,
+                        has_next_path: true,
+                        replayable: true,
+                        idempotent,
+                        safe,
+                        way_out_broke: matches!(class, Class::RelayError | Class::OwnFault),
+                        permission: Permission { is_granted, is_shown, on_path_failure },
+                    };
+                    let outcome =
+                        Outcome::plain(class, Blame::Provider, Confidence::Strong, resend);
+                    let decided = next(&outcome, chance);
+                    let last = Chance { repeated: true, has_next_path: false, ..chance };
+                    assert_eq!(next(&outcome, last), Next::GiveUp, "{class:?}: nothing is left");
+                    if decided != Next::GiveUp {
+                        cells.push(format!("{sent} {method} {decided:?}"));
+                    }
+                }
+            }
+            if !cells.is_empty() {
+                let line = format!("{} | {name} | {}\n", class.as_str(), cells.join(", "));
+                out.push_str(&line);
+            }
+        }
+    }
+    expect_file!["next.txt"].assert_eq(&out);
 }

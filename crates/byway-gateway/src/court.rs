@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use byway_core::classify::{Class, Outcome};
@@ -161,9 +162,14 @@ impl Court {
         self.judge().map(|mut judge| judge.ask(now))
     }
 
-    /// What the law may do now.
-    pub(crate) fn permission(&self, now: Timestamp) -> Permission {
-        self.judge().map_or(Permission::NONE, |judge| judge.permission(now))
+    /// What the law may do now for a request that failed over this path.
+    pub(crate) fn permission(&self, path: usize, now: Timestamp) -> Permission {
+        self.judge().map_or(Permission::NONE, |judge| judge.permission_over(path, now))
+    }
+
+    /// Whether the provider asked us to stay away.
+    pub(crate) fn gate_opens_in(&self, now: Timestamp) -> Option<Duration> {
+        self.judge().and_then(|judge| judge.gate_opens_in(now))
     }
 
     /// Takes a retry from the budget.

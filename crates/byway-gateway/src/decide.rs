@@ -92,7 +92,7 @@ impl Flight<'_> {
         let chance = self.chance(left, false, replayable, &shown.outcome);
         let next = failover::next(&shown.outcome, chance);
         if next == Next::RetryAfterGate {
-            let opens = self.court.and_then(|court| court.judge()?.gate_opens_in(now));
+            let opens = self.court.and_then(|court| court.gate_opens_in(now));
             let is_soon = opens.is_some_and(|opens| opens <= self.provider.wait_max);
             let paid = if is_soon { self.afford(next, chance) } else { chance.last() };
             if paid == Next::Copy {
@@ -113,7 +113,7 @@ impl Flight<'_> {
     fn chance(&self, left: Left, stale_connection: bool, replayable: bool, of: &Outcome) -> Chance {
         let now = self.worker.clock.now();
         let permission = match self.court {
-            Some(court) => court.permission(now),
+            Some(court) => court.permission(self.progress.path, now),
             None => self.provider.permission,
         };
         Chance {

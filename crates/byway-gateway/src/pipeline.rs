@@ -181,26 +181,43 @@ impl<'a> Flight<'a> {
     }
 
     /// Asks for leave, and waits for it as long as a request may wait.
+    ///
+    /// # Errors
+    /// Why it may not go, and when it is worth trying again.
     pub(crate) async fn ask(&mut self) -> Result<(), (Cause, Duration)> {
         let Some(court) = self.court else { return Ok(()) };
-        let give_up = self.progress.started + self.provider.wait_max;
-        let mut at = self.progress.started;
+        // Only the first time nothing has passed since the request began.
+        let is_first = self.progress.n_attempts == 0;
+        let mut at = if is_first { self.progress.started } else { clock::instant() };
+        let give_up = at + self.provider.wait_max;
         loop {
             let wait = match court.ask(self.worker.clock.at(at)) {
+                // Rather without leave than never: a broken judge must not make things worse.
                 None => return Ok(()),
                 Some(Leave::Go(passage)) => {
                     self.going = Some(Going { court, passage, is_good: false });
-                    if !passage.wait.is_zero() {
-                        tokio::time::sleep(passage.wait).await;
+                    if passage.wait.is_zero() {
+                        return Ok(());
                     }
-                    return Ok(());
+                    tokio::time::sleep(passage.wait).await;
+                    at = clock::instant();
+                    // The provider may have asked for a pause meanwhile, which holds for all.
+                    match court.gate_opens_in(self.worker.clock.at(at)) {
+                        None => return Ok(()),
+                        Some(opens) => {
+                            self.going = None;
+                            opens
+                        }
+                    }
                 }
-                // Rather without leave than never: nobody's judgement may make things worse.
-                Some(Leave::Wait(_)) if at >= give_up => return Ok(()),
                 Some(Leave::Wait(wait)) => wait,
                 Some(Leave::Busy(Busy::Gate(later))) => return Err((Cause::Gated, later)),
                 Some(Leave::Busy(Busy::Budget(later))) => return Err((Cause::BudgetSpent, later)),
             };
+            if at + wait > give_up {
+                let is_gated = court.gate_opens_in(self.worker.clock.at(at)).is_some();
+                return Err((if is_gated { Cause::Gated } else { Cause::BudgetSpent }, wait));
+            }
             tokio::time::sleep(wait).await;
             at = clock::instant();
         }
@@ -247,7 +264,11 @@ impl<'a> Flight<'a> {
                         }
                         End::Held => {
                             path.metrics.of(self.worker.index).attempt_failed();
-                            self.go_on(plan, &mut position, &mut repeated).await;
+                            if let Err((cause, later)) =
+                                self.go_on(plan, &mut position, &mut repeated).await
+                            {
+                                return self.not_now(cause, later);
+                            }
                             continue;
                         }
                         End::Failed(fault) => (fault, String::new()),
@@ -273,7 +294,9 @@ impl<'a> Flight<'a> {
                 | Next::Detour => {}
             }
             path.metrics.of(self.worker.index).attempt_failed();
-            self.go_on(plan, &mut position, &mut repeated).await;
+            if let Err((cause, later)) = self.go_on(plan, &mut position, &mut repeated).await {
+                return self.not_now(cause, later);
+            }
         }
     }
 
@@ -318,31 +341,34 @@ impl<'a> Flight<'a> {
     }
 
     /// Turns the decision into the next step of the plan.
-    async fn go_on(&mut self, plan: &mut Plan, position: &mut usize, repeated: &mut bool) {
+    ///
+    /// # Errors
+    /// Why the request may not go on, and when it is worth trying again.
+    async fn go_on(
+        &mut self,
+        plan: &mut Plan,
+        position: &mut usize,
+        repeated: &mut bool,
+    ) -> Result<(), (Cause, Duration)> {
         match self.progress.next {
             Next::SamePath | Next::Retry | Next::GiveUp | Next::Copy => *repeated = true,
             Next::RetryAfterGate => {
                 *repeated = true;
                 self.going = None;
-                // The gate was seen to open in time; if it did not, the answer is a refusal again.
-                let _refused = self.ask().await;
+                self.ask().await?;
             }
             Next::NextPath => (*position, *repeated) = (*position + 1, false),
             Next::Detour => {
                 let tried = self.progress.path;
                 self.going = None;
-                // The verdict may have come meanwhile: ask again which way is the one to take.
-                let _refused = self.ask().await;
-                let fresh = self.plan();
-                let is_other = fresh.nth(0).is_some_and(|first| first != tried);
-                if is_other {
-                    (*plan, *position) = (fresh, 0);
-                } else {
-                    *position += 1;
-                }
+                self.ask().await?;
+                // The verdict may have come meanwhile: the way to take is the plan's of now.
+                *plan = self.plan();
+                *position = plan.order().position(|path| path != tried).unwrap_or(0);
                 *repeated = false;
             }
         }
+        Ok(())
     }
 
     /// The answer is delivered: the connections go where they belong.

@@ -49,6 +49,42 @@ fn over_the_pace_one_waits_and_beyond_the_wait_one_is_told() {
 }
 
 #[test]
+fn another_pace_is_not_another_bucket() {
+    let pace = |n, burst| Pace { n, per: Duration::from_secs(1), burst };
+    let mut gcra = Gcra::new(pace(1, 4));
+    for _ in 0..3 {
+        assert_eq!(gcra.take(at(0), Duration::ZERO), Ok(Duration::ZERO));
+    }
+    gcra.adopt(pace(10, 4));
+    assert_eq!(gcra.n_free(at(0)), 1, "three of four are taken, whatever they are worth");
+    gcra.adopt(pace(10, 2));
+    assert_eq!(gcra.take(at(0), Duration::ZERO), Err(MS * 200));
+    assert_eq!(gcra.n_free(at(3000)), 2);
+}
+
+#[test]
+fn slots_that_were_given_out_survive_two_changes_of_pace() {
+    let pace = |n, burst| Pace { n, per: Duration::from_secs(1), burst };
+    let mut gcra = Gcra::new(pace(1, 1));
+    let waits: Vec<_> = (0..4).map(|_| gcra.take(at(0), MS * 5000).unwrap()).collect();
+    assert_eq!(waits, [Duration::ZERO, MS * 1000, MS * 2000, MS * 3000]);
+    gcra.adopt(pace(1, 100));
+    assert_eq!(gcra.take(at(0), Duration::ZERO), Ok(Duration::ZERO));
+    gcra.adopt(pace(10, 1));
+    assert_eq!(gcra.take(at(10), MS * 5000), Ok(MS * 3090), "behind the last slot, not among them");
+}
+
+#[test]
+fn a_slot_that_is_put_off_counts_when_it_is_used() {
+    let mut gcra = Gcra::new(Pace { n: 1, per: Duration::from_secs(1), burst: 3 });
+    gcra.take_after(MS * 1000, at(0));
+    assert_eq!(gcra.ahead_max(), MS * 1000);
+    assert_eq!(gcra.take(at(0), Duration::ZERO), Ok(Duration::ZERO), "others may still go now");
+    assert_eq!(gcra.take(at(1000), Duration::ZERO), Ok(Duration::ZERO));
+    assert_eq!(gcra.take(at(1000), Duration::ZERO), Err(MS * 1000), "three in a second are enough");
+}
+
+#[test]
 fn a_share_divides_pace_and_burst() {
     let pace = Pace { n: 20, per: Duration::from_secs(1), burst: 40 };
     let half = pace.share(50, 1);

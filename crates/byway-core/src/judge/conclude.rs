@@ -7,7 +7,7 @@ use crate::classify::{Class, Confidence};
 use crate::detect::{Comparison, Finding};
 use crate::detour::Attribution;
 use crate::diagnose::{Case, Kind, Verdict, Witness, diagnose};
-use crate::time::after;
+use crate::time::{after, since};
 
 impl Judge {
     /// Adopts a verdict, unless the one that stands already says so or says more.
@@ -21,7 +21,11 @@ impl Judge {
         let before = self.standing.take();
         if let Some(standing) = before {
             let is_same = standing.verdict.says_the_same(&verdict);
-            let is_less = verdict.kind == Kind::CannotTell && standing.recovered_at.is_none();
+            let blames_paths = !standing.verdict.failing.is_empty();
+            // A pause on top of a block does not unsay the block; the gate speaks for itself.
+            let says_less =
+                verdict.kind == Kind::CannotTell || verdict.kind == Kind::LimitsUs && blames_paths;
+            let is_less = says_less && standing.recovered_at.is_none();
             let reopened = standing.recovered_at.is_some();
             if is_same && !reopened || is_less {
                 self.standing = Some(Standing { last_seen: now, ..standing });
@@ -108,6 +112,10 @@ impl Judge {
 
     pub(super) fn conclude(&mut self, around: &Surroundings, now: Timestamp) {
         let Some(comparison) = self.comparison.take() else { return };
+        if since(comparison.began, now) > self.policy.compare.window.saturating_mul(2) {
+            // Nobody looked for a while; what it saw is too old to say anything about now.
+            return;
+        }
         let is_over = comparison.is_over(now);
         let waits = around.is_pending && !comparison.is_late(now);
         if waits || !is_over && !comparison.is_telling() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Event, Judge, Probe, Purpose, Surroundings};
+use super::{Event, Judge, Probe, Purpose, Standing, Surroundings};
 use crate::detect::Shown;
 use crate::detour::{Attribution, Detour, Ended, NoDetour, attribute};
 use crate::diagnose::{Kind, Verdict};
@@ -33,13 +33,19 @@ impl Judge {
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let soon = |at: Timestamp| at.max(now);
         let mut next: Vec<Timestamp> =
-            self.paths.iter().filter_map(|path| path.health.next_deadline()).map(soon).collect();
+            self.paths.iter().filter_map(super::PathState::next_deadline).map(soon).collect();
         next.extend(self.comparison.as_ref().map(|comparison| soon(comparison.next_deadline())));
         next.extend(self.detour.map(|detour| soon(detour.until)));
         next.extend(self.detour.and_then(|_| self.is_left(0).then(|| soon(self.control_due))));
         if let Some(standing) = &self.standing {
-            let from = standing.recovered_at.unwrap_or(standing.last_seen);
-            next.push(soon(after(from, self.policy.health.hold)));
+            match standing.recovered_at {
+                Some(at) => next.push(soon(after(at, self.policy.health.hold))),
+                // Recovery is not said before this; later it is for a path's state to change.
+                None => {
+                    let quiet = self.quiet_at(standing);
+                    next.extend((quiet > now).then_some(quiet));
+                }
+            }
         }
         if let Some(closed) = self.gate.until(now) {
             // Nothing is asked before the gate opens.
@@ -52,21 +58,23 @@ impl Judge {
     /// Begins, moves or ends the detour.
     fn steer(&mut self, now: Timestamp) {
         if let Some(detour) = self.detour {
-            if let Err(why) = self.may_detour(now) {
-                return self.end_detour(Ended::Forbidden(why));
-            }
             if detour.until <= now {
                 self.exhausted = true;
                 return self.end_detour(Ended::Exhausted);
             }
+            if let Err(why) = self.may_detour(now) {
+                return self.end_detour(Ended::Forbidden(why));
+            }
             if !self.is_left(0) {
                 return self.end_detour(Ended::Recovered);
             }
-            if self.is_left(detour.path) {
+            // A pause is no reason to move; nothing is sent now anyway.
+            if self.is_left(detour.path) && self.gate.closed_for(now).is_none() {
                 match self.way_round(now) {
                     Some(to) => {
                         self.events.push(Event::DetourMoved { from: detour.path, to });
                         self.detour.iter_mut().for_each(|detour| detour.move_to(to));
+                        self.n_detours += 1;
                     }
                     None => self.end_detour(Ended::NoPath),
                 }
@@ -79,8 +87,14 @@ impl Judge {
         }
         match self.may_detour(now) {
             Ok(()) => {
-                let detour = Detour::begin(to, &self.policy, now);
+                let first = *self.boxed_since.get_or_insert(now);
+                let detour = Detour::begin(to, &self.policy, first, now);
+                if detour.until <= now {
+                    self.exhausted = true;
+                    return self.say_refused(NoDetour::Exhausted);
+                }
                 self.detour = Some(detour);
+                self.n_detours += 1;
                 self.control_due = self.next_control(now);
                 let until = detour.until;
                 self.events.push(Event::DetourBegan { from: 0, to, until });
@@ -131,6 +145,13 @@ impl Judge {
         self.paths.get(path).is_some_and(|path| path.health.state() != State::Up)
     }
 
+    /// From when on a trouble counts as quiet. A closed gate is no proof: the while begins when it
+    /// opens.
+    fn quiet_at(&self, standing: &Standing) -> Timestamp {
+        let seen = self.gate.opens().map_or(standing.last_seen, |at| at.max(standing.last_seen));
+        after(seen, self.policy.compare.pause)
+    }
+
     /// Says whose doing it is, notices recovery, and closes after the hold window.
     fn settle(&mut self, now: Timestamp) {
         let Some(mut standing) = self.standing.take() else { return };
@@ -144,17 +165,17 @@ impl Judge {
         }
         let has_paths = !standing.verdict.failing.is_empty();
         let first_is_out = standing.verdict.failing.contains(&0) && self.is_left(0);
-        let is_out = if standing.verdict.failing.contains(&0) {
-            first_is_out
-        } else {
-            standing.verdict.failing.iter().any(|&path| self.is_left(path))
+        let is_out = match standing.verdict.failing.contains(&0) {
+            true => first_is_out,
+            false => standing.verdict.failing.iter().any(|&path| self.is_left(path)),
         };
+        // Whatever is blamed by now: while traffic goes round the first path, it is not back.
+        let is_out = is_out || self.detour.is_some();
         let hold = self.policy.health.hold;
-        let is_quiet = since(standing.last_seen, now) >= self.policy.compare.pause
-            && self.gate.closed_for(now).is_none();
+        let is_quiet = self.quiet_at(&standing) <= now;
         if is_out || !has_paths && !is_quiet {
             standing.recovered_at = None;
-        } else if standing.recovered_at.is_none() && (has_paths || is_quiet) {
+        } else if standing.recovered_at.is_none() && is_quiet {
             // A path that we changed nothing on came back: nobody here did that.
             standing.attribution = match standing.verdict.kind {
                 Kind::OurNetwork
@@ -178,6 +199,7 @@ impl Judge {
         if standing.recovered_at.is_some_and(|at| since(at, now) >= hold) {
             self.refused_for = None;
             self.exhausted = false;
+            self.boxed_since = None;
             self.events.push(Event::Closed { standing });
             return;
         }
@@ -199,20 +221,26 @@ impl Judge {
                 }
             }
         }
-        if self.detour.is_some() && self.is_left(0) && self.control_due <= now {
+        // When the day's control probes are used up, the old path is probed like any other.
+        let has_controls =
+            self.controls.sum(now).0 < u64::from(self.policy.compare.controls_per_day);
+        let is_control = self.detour.is_some() && has_controls;
+        if is_control && self.is_left(0) && self.control_due <= now {
             self.control_due = self.next_control(now);
-            let is_allowed =
-                self.controls.sum(now).0 < u64::from(self.policy.compare.controls_per_day);
-            let permit = self.paths.first_mut().and_then(|path| path.health.probe_now());
-            if is_allowed && permit.is_some() && self.pay_slot(now).is_ok() {
+            let is_free = self.paths.first().is_some_and(|path| path.health.probe_due().is_some());
+            // Paid before the path's slot is taken: what is not sent must not keep the slot.
+            let is_paid = is_free && self.pay_slot(now).is_ok();
+            let first = self.paths.first_mut().filter(|_| is_paid);
+            let permit = first.and_then(|path| path.health.probe_now());
+            if permit.is_some() {
                 self.controls.add(now, 1, 0);
                 probes.push(Probe { path: 0, purpose: Purpose::Control, permit });
             }
         }
         for path in 0..self.paths.len() {
-            let is_control = path == 0 && self.detour.is_some();
             let Some(state) = self.paths.get_mut(path) else { continue };
-            if is_control || state.health.probe_due().is_none_or(|due| due > now) {
+            let is_due = state.health.probe_due().is_some_and(|due| due <= now);
+            if is_control && path == 0 || !is_due || state.probe_after > now {
                 continue;
             }
             if self.pay_probe(now).is_err() {
@@ -263,6 +291,10 @@ impl Judge {
             if let Some(shown) = shown {
                 comparison.observe(probe.path, shown, true, now);
             }
+        }
+        let says_nothing = shown.is_none_or(|shown| Mark::of(&shown.outcome) == Mark::Neutral);
+        if says_nothing && let Some(state) = self.paths.get_mut(probe.path) {
+            state.probe_after = after(now, self.policy.health.backoff_min);
         }
         let Some(shown) = shown else {
             if let (Some(permit), Some(state)) = (probe.permit, self.paths.get_mut(probe.path)) {
