@@ -217,6 +217,9 @@ pub fn classify(evidence: &Evidence<'_>, signatures: &Signatures) -> Outcome {
             let (class, origin) = blame(*cause);
             let resend = match (class, sent) {
                 (Class::LocalLimit | Class::Cancelled, _) => Resend::Never,
+                // The other side said what it thinks of us, or showed who it is: asking once more
+                // changes neither. Only a connection that was closed may have been chance.
+                (Class::Tls, _) if *cause != Cause::TlsClosed => Resend::Never,
                 (_, Sent::Nothing) => Resend::Safe,
                 (_, Sent::Some) => Resend::IfIdempotent,
             };

@@ -65,6 +65,10 @@ pub(crate) fn text(words: &Words, known: &Value) -> String {
         out.push_str(&words.say("no-provider", &[]));
         out.push('\n');
     }
+    if providers.len() > 1 {
+        out.push_str(&overview(words, providers));
+        out.push('\n');
+    }
     for provider in providers {
         about(words, provider, &mut out);
         out.push('\n');
@@ -75,6 +79,31 @@ pub(crate) fn text(words: &Words, known: &Value) -> String {
         line(&mut out, "", &words.say("still-works", &[("what", &works)]));
     }
     out
+}
+
+/// Paths × providers: where a path stands with each of them.
+fn overview(words: &Words, providers: &[Value]) -> String {
+    let name = |of: &Value| of["name"].as_str().unwrap_or_default().to_owned();
+    let paths = |provider: &Value| provider["paths"].as_array().cloned().unwrap_or_default();
+    let mut all: Vec<String> = Vec::new();
+    for path in providers.iter().flat_map(paths) {
+        let path = name(&path);
+        if !all.contains(&path) {
+            all.push(path);
+        }
+    }
+    let columns = std::iter::once(words.say("col-path", &[])).chain(providers.iter().map(name));
+    let mut rows: Vec<Vec<String>> = vec![columns.collect()];
+    for path in all {
+        let cells = providers.iter().map(|provider| {
+            let found = paths(provider).into_iter().find(|known| name(known) == path);
+            let state =
+                found.as_ref().and_then(|known| known.get("state")?.as_str()).map(str::to_owned);
+            state.map_or("·".to_owned(), |state| words.say(&format!("cell-{state}"), &[]))
+        });
+        rows.push(std::iter::once(path.clone()).chain(cells).collect());
+    }
+    table(&rows, "")
 }
 
 fn joined(list: &Value) -> String {
@@ -183,16 +212,18 @@ fn matrix(words: &Words, provider: &Value, out: &mut String) {
 }
 
 /// Columns under each other; Korean letters are two columns wide.
-pub(crate) fn table<const N: usize>(rows: &[[String; N]], indent: &str) -> String {
-    let widths: Vec<usize> = (0..N)
+pub(crate) fn table<R: AsRef<[String]>>(rows: &[R], indent: &str) -> String {
+    let n_columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..n_columns)
         .map(|column| {
-            rows.iter().map(|row| row.get(column).map_or(0, |c| width(c))).max().unwrap_or(0)
+            let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
+            cells.map(|cell| width(cell)).max().unwrap_or(0)
         })
         .collect();
     let mut out = String::new();
     for row in rows {
         let mut text = indent.to_owned();
-        for (cell, width_max) in row.iter().zip(&widths) {
+        for (cell, width_max) in row.as_ref().iter().zip(&widths) {
             text.push_str(cell);
             text.push_str(&" ".repeat(width_max - width(cell) + 2));
         }
@@ -206,3 +237,6 @@ fn width(text: &str) -> usize {
     let is_wide = |c: char| matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60);
     text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,8 +119,10 @@ impl Judge {
             let state = self.paths.get(*path).map(|path| &path.health);
             state.is_some_and(|health| health.state() == State::Up && !health.is_suppressed(now))
         };
-        // The provider's order, not the order of arrival: one detour at a time, always the same.
+        // The provider's order, not the order of arrival: one detour at a time, always the same. A
+        // path that was blamed, too, and has proven since that it works again, is as good.
         let mut healthy = verdict.healthy.clone();
+        healthy.extend(verdict.failing.iter().filter(|path| **path != 0));
         healthy.sort_unstable();
         healthy.into_iter().find(works)
     }
