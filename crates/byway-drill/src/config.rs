@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 
 use crate::scenario::{Called, Scenario};
 
+/// The file that the authority of simulated providers is read from.
+pub const ROOTS: &str = "drill-authority.pem";
+
 impl Scenario {
     /// The configuration, for providers that listen at these addresses, and with this name server.
     pub fn config(&self, providers: &[SocketAddr], names: Option<SocketAddr>) -> String {
@@ -29,7 +32,8 @@ impl Scenario {
     fn provider(&self, text: &mut String, called: &Called, addr: SocketAddr, is_named: bool) {
         let Called { name, on_block, budget } = called;
         let host = if is_named { format!("{name}.drill") } else { addr.ip().to_string() };
-        line(text, format_args!("[provider.{name}]\nurl = \"http://{host}:{}\"", addr.port()));
+        let scheme = if self.tls { "https" } else { "http" };
+        line(text, format_args!("[provider.{name}]\nurl = \"{scheme}://{host}:{}\"", addr.port()));
         let paths: Vec<String> = self.paths.iter().map(|way| format!("\"{}\"", way.name)).collect();
         line(text, format_args!("allow_private = true\npaths = [{}]", paths.join(", ")));
         line(text, format_args!("on_block = \"{on_block}\""));
@@ -53,6 +57,9 @@ impl Scenario {
         if on_block == "detour" {
             line(text, format_args!("[provider.{name}.detour]\nowner = \"drill\""));
             line(text, format_args!("reason = \"practice\"\nexpires = \"2999-01-01\""));
+        }
+        if self.tls {
+            line(text, format_args!("[provider.{name}.tls]\nroots = [\"{ROOTS}\"]"));
         }
         line(text, format_args!("[provider.{name}.route.products]\nprefix = \"/v1/products\""));
         line(text, format_args!("affects = [\"PC product page\"]"));

@@ -4,7 +4,7 @@
 //! Invariants: nothing leaves this machine; what the provider receives is counted, so that a drill
 //! can say whether the budget was kept and whether any byte was changed.
 
-mod config;
+pub mod config;
 pub mod names;
 pub mod pages;
 pub mod provider;

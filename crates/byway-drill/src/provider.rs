@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{SockFilter, SockRef};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -80,11 +81,15 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Starts one on loopback; it ends with the token.
+    /// Starts one on loopback, with TLS or without; it ends with the token.
     ///
     /// # Errors
     /// The system's, if there is no socket.
-    pub fn start(tasks: &TaskTracker, stop: CancellationToken) -> std::io::Result<Self> {
+    pub fn start(
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+        tls: Option<TlsAcceptor>,
+    ) -> std::io::Result<Self> {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let provider = Self { addr: listener.local_addr()?, inside: Arc::default() };
@@ -98,11 +103,11 @@ impl Provider {
                     accepted = listener.accept() => accepted,
                 };
                 let Ok((stream, peer)) = accepted else { continue };
-                let (own, stop) = (own.clone(), stop.clone());
+                let (own, stop, tls) = (own.clone(), stop.clone(), tls.clone());
                 spawner.spawn(async move {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        _ended = own.serve(stream, peer.ip()) => {}
+                        _ended = own.welcome(stream, peer.ip(), tls) => {}
                     }
                 });
             }
@@ -148,11 +153,30 @@ impl Provider {
         self.inside().received.push(received);
     }
 
-    async fn serve(&self, mut stream: TcpStream, source: IpAddr) -> std::io::Result<()> {
-        if self.behaviour(source) == Behaviour::Cut {
+    async fn welcome(
+        &self,
+        mut stream: TcpStream,
+        source: IpAddr,
+        tls: Option<TlsAcceptor>,
+    ) -> std::io::Result<()> {
+        match (self.behaviour(source), tls) {
             // An abortive close: the caller sees a reset, not an end.
-            return stream.set_zero_linger();
+            (Behaviour::Cut, _) => stream.set_zero_linger(),
+            (Behaviour::TlsClose, Some(_)) => {
+                // The ClientHello is taken, and nothing is said to it.
+                let mut hello = [0; 4096];
+                stream.read(&mut hello).await.map(drop)
+            }
+            (_, Some(tls)) => self.serve(tls.accept(stream).await?, source).await,
+            (_, None) => self.serve(stream, source).await,
         }
+    }
+
+    async fn serve(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        source: IpAddr,
+    ) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         loop {
             let Some(head_len) = read_head(&mut stream, &mut bytes).await? else { return Ok(()) };
@@ -189,14 +213,13 @@ impl Provider {
 }
 
 /// Reads up to the end of a head; `None` at the end of the connection.
-async fn read_head(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<Option<usize>> {
+async fn read_head(
+    stream: &mut (impl AsyncRead + Unpin),
+    bytes: &mut Vec<u8>,
+) -> std::io::Result<Option<usize>> {
     loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             return Ok(Some(at + 4));
-        }
-        // A TLS record begins with 22: whoever sends it gets what `tls-close` says, or nothing.
-        if bytes.first() == Some(&22) {
-            return Ok(Some(0));
         }
         if bytes.len() > HEAD_BYTES_MAX || stream.read_buf(bytes).await? == 0 {
             return Ok(None);

@@ -45,6 +45,8 @@ pub struct Scenario {
     pub own_names: bool,
     /// Whether the route may serve stored answers.
     pub stale: bool,
+    /// Whether providers speak TLS.
+    pub tls: bool,
     /// Settings of every provider that are not the defaults: table, key, value.
     pub set: Vec<[String; 3]>,
 }
@@ -231,6 +233,7 @@ impl Scenario {
             "lost-after" => self.lost_after_max = Some(number(rest)?),
             "names" => self.own_names = true,
             "stale" => self.stale = true,
+            "tls" => self.tls = true,
             "set" => {
                 let read = rest.split_once(' ').map(|(key, value)| {
                     let (table, key) = key.split_once('.').unwrap_or(("", key));
@@ -343,7 +346,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The drills that are shipped: name and text.
-pub const SHIPPED: [(&str, &str); 9] = [
+pub const SHIPPED: [(&str, &str); 11] = [
     ("autumn", include_str!("../scenarios/autumn.drill")),
     ("rate-limit", include_str!("../scenarios/rate-limit.drill")),
     ("outage", include_str!("../scenarios/outage.drill")),
@@ -352,6 +355,8 @@ pub const SHIPPED: [(&str, &str); 9] = [
     ("challenge", include_str!("../scenarios/challenge.drill")),
     ("flapping", include_str!("../scenarios/flapping.drill")),
     ("short-lift", include_str!("../scenarios/short-lift.drill")),
+    ("tls-close", include_str!("../scenarios/tls-close.drill")),
+    ("syn-drop", include_str!("../scenarios/syn-drop.drill")),
     ("contract", include_str!("../scenarios/contract.drill")),
 ];
 

@@ -157,7 +157,9 @@ pub(crate) async fn serve(caller: &mut Caller, worker: &Arc<Worker>, head_len: u
         going: None,
         memory: None,
     };
-    if let Some(given) = Box::pin(flight.remember()).await {
+    if flight.is_stored()
+        && let Some(given) = Box::pin(flight.remember()).await
+    {
         return flight.finish(caller, &Plan::default(), given).await;
     }
     let (plan, ending) = match flight.ask().await {

@@ -888,7 +888,10 @@ fn the_detour_moves_when_its_path_is_blocked_too() {
 
 #[test]
 fn a_blamed_path_that_has_proven_itself_again_carries_the_detour() {
-    check(&["block", "block"], "run 10; show block ok; run 420; ask", expect![[r#"
+    check(
+        &["block", "block"],
+        "run 10; show block ok; run 420; ask",
+        expect![[r#"
         1.5 path 0 up -> down (verdict)
         1.5 path 1 up -> down (verdict)
         1.5 verdict blocks_addresses [0, 1] [] 
@@ -897,5 +900,6 @@ fn a_blamed_path_that_has_proven_itself_again_carries_the_detour() {
         256.75 detour 0 -> 1
         257 whose doing: ours
         430 over 1
-    "#]]);
+    "#]],
+    );
 }

@@ -60,6 +60,16 @@ fn short_lift_is_as_expected() {
 }
 
 #[test]
+fn tls_close_is_as_expected() {
+    drill("tls-close");
+}
+
+#[test]
+fn syn_drop_is_as_expected() {
+    drill("syn-drop");
+}
+
+#[test]
 fn contract_is_as_expected() {
     drill("contract");
 }

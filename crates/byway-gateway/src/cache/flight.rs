@@ -55,12 +55,15 @@ impl Given {
 }
 
 impl Flight<'_> {
+    /// Whether anything is stored where this request goes.
+    pub(crate) fn is_stored(&self) -> bool {
+        let rule = self.provider.route(self.route).map(|route| route.cache);
+        rule.is_some_and(|rule| rule.cache || rule.stale_if_blocked.is_some())
+    }
+
     /// Asks the stored answers; an ending if one of them is the answer.
     pub(crate) async fn remember(&mut self) -> Option<Ending> {
         let rule = self.provider.route(self.route)?.cache;
-        if !rule.cache && rule.stale_if_blocked.is_none() {
-            return None;
-        }
         let shared = Arc::clone(&self.worker.shared);
         let own = self.provider.base.as_ref().map(|base| &base.origin);
         let origin = self.request.origin.as_deref().or(own)?.authority();

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use byway_config::Environment;
 use byway_core::fact::Fact;
+use byway_core::route::HostPattern;
 use byway_core::settings::Settings;
 use byway_drill::names::Names;
 use byway_drill::provider::{Provider, Received};
 use byway_drill::scenario::{Act, Behaviour, Scenario};
 use byway_drill::transcript::{self, Line};
-use byway_gateway::{Gateway, Places};
+use byway_gateway::{Authority, Gateway, Places};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,21 +22,23 @@ use tokio_util::task::TaskTracker;
 
 use super::caller::{self, Got};
 use super::report::Progress;
+use crate::state;
 
 /// Facts of one drill that nobody has looked at yet.
 const N_QUEUED_MAX: usize = 65_536;
 /// How often facts are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A drill has nothing to read from the environment.
-struct Nothing;
+/// All that a drill reads: the authority of its providers.
+struct Roots(Vec<u8>);
 
-impl Environment for Nothing {
+impl Environment for Roots {
     fn var(&self, _: &str) -> Option<String> {
         None
     }
 
-    fn read(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
+    fn read(&self, path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+        let is_it = path == std::path::Path::new(byway_drill::config::ROOTS);
+        is_it.then(|| self.0.clone()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 }
 
@@ -68,6 +71,7 @@ pub(crate) struct Ran {
 struct World {
     providers: Vec<(String, Provider)>,
     names: Option<Names>,
+    roots: Vec<u8>,
     sources: Vec<(String, IpAddr)>,
 }
 
@@ -108,7 +112,8 @@ pub(crate) async fn run(
     let addresses: Vec<SocketAddr> =
         world.providers.iter().map(|(_, provider)| provider.addr).collect();
     let names = world.names.as_ref().map(|names| names.addr);
-    let settings = settings(&scenario.config(&addresses, names), speed)?;
+    let roots = Roots(world.roots.clone());
+    let settings = settings(&scenario.config(&addresses, names), &roots, speed)?;
     let (facts, received) = sync_channel(N_QUEUED_MAX);
     let places = Places { facts: Some(facts), ..Places::default() };
     let gateway = Gateway::start(settings, Vec::new(), places)?;
@@ -155,16 +160,34 @@ async fn world(
         None
     };
     let mut providers = Vec::new();
+    let (roots, authority) = match scenario.tls.then(authority).transpose()? {
+        Some((roots, authority)) => (roots, Some(authority)),
+        None => (Vec::new(), None),
+    };
     for called in &scenario.providers {
-        let provider = Provider::start(tasks, stop.clone()).context("cannot start a provider")?;
+        let host =
+            if names.is_some() { format!("{}.drill", called.name) } else { "127.0.0.1".to_owned() };
+        let tls = authority.as_ref().map(|own| own.server(&host, state::wall())).transpose()?;
+        let provider =
+            Provider::start(tasks, stop.clone(), tls).context("cannot start a provider")?;
         providers.push((called.name.clone(), provider));
     }
     let sources = scenario.paths.iter().map(|way| (way.name.clone(), way.source.into()));
-    Ok(World { providers, names, sources: sources.collect() })
+    Ok(World { providers, names, roots, sources: sources.collect() })
 }
 
-fn settings(config: &str, speed: u32) -> anyhow::Result<Settings> {
-    let parsed = byway_config::parse("drill.toml", config, &Nothing);
+/// An authority for simulated providers, and for nobody else.
+fn authority() -> anyhow::Result<(Vec<u8>, Authority)> {
+    let hosts: Vec<HostPattern> =
+        ["127.0.0.1", "*.drill"].into_iter().filter_map(HostPattern::parse).collect();
+    let made = Authority::make(&hosts, "drill", state::wall())?;
+    let pem = made.certificate_pem.into_bytes();
+    let authority = Authority::load(&pem, made.key_pem.as_bytes())?;
+    Ok((pem, authority))
+}
+
+fn settings(config: &str, roots: &Roots, speed: u32) -> anyhow::Result<Settings> {
+    let parsed = byway_config::parse("drill.toml", config, roots);
     let mut settings = match parsed {
         Ok(settings) => settings,
         Err(problems) => bail!("the drill makes no configuration:\n{}", problems.render(false)),
