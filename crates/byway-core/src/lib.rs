@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod fact;
 pub mod failover;
 pub mod freshness;
+pub mod fuzz;
 pub mod health;
 pub mod hint;
 pub mod history;
