@@ -258,7 +258,10 @@ impl<'a> Flight<'a> {
                         }
                         End::Held if self.progress.next == Next::Copy => {
                             match self.copied() {
-                                Some(given) => return given,
+                                Some(given) => {
+                                    self.put_back(lane, connection);
+                                    return given;
+                                }
                                 None => self.ask_plainly(),
                             }
                             repeated = true;
@@ -375,17 +378,22 @@ impl<'a> Flight<'a> {
 
     /// The answer is delivered: the connections go where they belong.
     fn answered(&self, lane: Lane, connection: Connection) -> After {
+        self.put_back(lane, connection);
         let seen = &self.progress.seen;
-        if seen.provider_open {
-            let expires = self.progress.started + self.provider.deadlines.idle_provider;
-            let n_max = self.snapshot.settings.limits.n_idle_per_lane_max;
-            let Connection { stream, absolute_form } = connection;
-            self.worker.pool.put(lane, stream, absolute_form, expires, n_max);
-        }
         match (seen.caller_open, self.request.body.is_done()) {
             (true, _) => After::KeepOpen,
             (false, true) => After::Close,
             (false, false) => After::Linger,
+        }
+    }
+
+    /// Keeps the provider's connection for the next request, if it can be used again.
+    fn put_back(&self, lane: Lane, connection: Connection) {
+        if self.progress.seen.provider_open {
+            let expires = self.progress.started + self.provider.deadlines.idle_provider;
+            let n_max = self.snapshot.settings.limits.n_idle_per_lane_max;
+            let Connection { stream, absolute_form } = connection;
+            self.worker.pool.put(lane, stream, absolute_form, expires, n_max);
         }
     }
 

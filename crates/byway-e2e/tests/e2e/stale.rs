@@ -106,13 +106,16 @@ fn a_cached_route_asks_once_while_the_answer_is_fresh() {
 fn a_stale_answer_is_confirmed_with_its_validator() {
     let fields = format!("{JSON}ETag: \"v1\"\r\nCache-Control: max-age=0\r\n");
     let shop = Shop::open(answer("200 OK", &fields, "one"));
-    let gateway = shop.gateway("", "cache = true");
+    // One worker has one pool.
+    let head = byway_e2e::gateway::HEAD.replace("workers = 2", "workers = 1");
+    let gateway = Gateway::with(&format!("{head}{}", shop.sections("", "cache = true")), &[]);
     ask(&gateway, "GET", "/things", "");
     let confirmed = ask(&gateway, "GET", "/things", "");
     assert_eq!((confirmed.status(), confirmed.body.as_slice()), (200, &b"one"[..]));
     assert!(status_of(&confirmed).contains("fwd=stale; fwd-status=304"), "{confirmed:?}");
     let asked = shop.origin.messages();
     assert_eq!(asked[1].field("if-none-match").as_deref(), Some("\"v1\""));
+    assert_eq!(shop.origin.n_connections(), 1, "a 304 leaves the connection as it was");
     let known = ask(&gateway, "GET", "/things", "If-None-Match: \"v1\"\r\n");
     assert_eq!((known.status(), shop.n()), (304, 2), "fresh again, and the caller has it");
 }
