@@ -175,7 +175,7 @@ impl Detour {
 pub enum Attribution {
     /// The new path passes and the old one still fails: our detour works.
     Ours,
-    /// Both pass: it was mended without us.
+    /// Both pass, and the old one for a while: it was mended without us.
     Theirs,
     /// The old path passes and the new one fails: our change is broken.
     Broken,
@@ -199,12 +199,19 @@ impl Attribution {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Side {
     last: Option<(bool, Timestamp)>,
+    good_since: Option<Timestamp>,
 }
 
 impl Side {
     /// Notes a result.
     pub fn observe(&mut self, is_good: bool, now: Timestamp) {
         self.last = Some((is_good, now));
+        self.good_since = is_good.then(|| self.good_since.unwrap_or(now));
+    }
+
+    /// How long it has passed without a failure.
+    fn good_for(self, now: Timestamp) -> core::time::Duration {
+        self.good_since.map(|start| since(start, now)).unwrap_or_default()
     }
 
     fn fresh(self, now: Timestamp, max: core::time::Duration) -> Option<bool> {
@@ -212,12 +219,24 @@ impl Side {
     }
 }
 
-/// Whose doing it is, from results that are at most `max` old.
-pub fn attribute(new: Side, old: Side, max: core::time::Duration, now: Timestamp) -> Attribution {
+/// Whose doing it is, from results that are at most `max` old. The old way has to pass for `hold`
+/// before that counts: a short lift is nobody's repair.
+pub fn attribute(
+    new: Side,
+    old: Side,
+    max: core::time::Duration,
+    hold: core::time::Duration,
+    now: Timestamp,
+) -> Attribution {
     match (new.fresh(now, max), old.fresh(now, max)) {
         (Some(true), Some(false)) => Attribution::Ours,
-        (Some(true), Some(true)) => Attribution::Theirs,
+        (Some(true), Some(true)) if old.good_for(now) >= hold => Attribution::Theirs,
         (Some(false), Some(true)) => Attribution::Broken,
-        (Some(false), Some(false)) | (None, _) | (_, None) => Attribution::Inconclusive,
+        (Some(true), Some(true)) | (Some(false), Some(false)) | (None, _) | (_, None) => {
+            Attribution::Inconclusive
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Event, Judge, Probe, Purpose, Standing, Surroundings};
 use crate::detect::Shown;
-use crate::detour::{Attribution, Detour, Ended, NoDetour, attribute};
+use crate::detour::{Attribution, Detour, Ended, NoDetour, Side, attribute};
 use crate::diagnose::{Kind, Verdict};
 use crate::failover::{Other, law};
 use crate::health::{Mark, State};
@@ -75,6 +75,7 @@ impl Judge {
                         self.events.push(Event::DetourMoved { from: detour.path, to });
                         self.detour.iter_mut().for_each(|detour| detour.move_to(to));
                         self.n_detours += 1;
+                        self.new_way = Side::default();
                     }
                     None => self.end_detour(Ended::NoPath),
                 }
@@ -95,6 +96,9 @@ impl Judge {
                 }
                 self.detour = Some(detour);
                 self.n_detours += 1;
+                // What was true of an earlier detour says nothing about this one.
+                (self.new_way, self.old_way) = (Side::default(), Side::default());
+                self.old_way.observe(false, now);
                 self.control_due = self.next_control(now);
                 let until = detour.until;
                 self.events.push(Event::DetourBegan { from: 0, to, until });
@@ -159,7 +163,8 @@ impl Judge {
         let Some(mut standing) = self.standing.take() else { return };
         let fresh = self.policy.compare.control_every.saturating_mul(3);
         if self.detour.is_some() {
-            let who = attribute(self.new_way, self.old_way, fresh, now);
+            let held = self.policy.health.probes_over;
+            let who = attribute(self.new_way, self.old_way, fresh, held, now);
             if who != standing.attribution && who != Attribution::Inconclusive {
                 standing.attribution = who;
                 self.events.push(Event::Attributed { who });

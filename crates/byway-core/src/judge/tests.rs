@@ -316,9 +316,7 @@ fn a_short_lift_does_not_end_the_detour() {
             1.75 verdict blocks_addresses [0] [1] 
             1.75 detour 0 -> 1
             2 whose doing: ours
-            74.25 whose doing: theirs
             135.5 path 0 probing -> down (probe_failed)
-            135.75 whose doing: ours
             195 over 1
         "#]],
     );
@@ -330,16 +328,16 @@ fn a_lift_ends_it_after_probes_and_the_ramp_and_is_theirs() {
         &["block", "ok"],
         "run 90; show ok ok; run 900",
         expect![[r#"
-        1.75 path 0 up -> down (verdict)
-        1.75 verdict blocks_addresses [0] [1] 
-        1.75 detour 0 -> 1
-        2 whose doing: ours
-        135.75 whose doing: theirs
-        295.75 path 0 probing -> ramping (probes_good)
-        415.75 path 0 ramping -> up (ramp_done)
-        415.75 detour over 1 ends (recovered)
-        415.75 recovered (theirs)
-    "#]],
+            1.75 path 0 up -> down (verdict)
+            1.75 verdict blocks_addresses [0] [1] 
+            1.75 detour 0 -> 1
+            2 whose doing: ours
+            255.5 whose doing: theirs
+            295.75 path 0 probing -> ramping (probes_good)
+            415.75 path 0 ramping -> up (ramp_done)
+            415.75 detour over 1 ends (recovered)
+            415.75 recovered (theirs)
+        "#]],
     );
 }
 
@@ -729,7 +727,6 @@ fn a_reload_keeps_what_is_known() {
             5 over 0
             5 detour over 1 ends (not_granted)
             5 detour 0 -> 1
-            5 whose doing: ours
         "#]],
     );
 }
