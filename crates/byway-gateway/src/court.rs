@@ -405,3 +405,6 @@ impl Courts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
