@@ -19,6 +19,8 @@ mod framing;
 #[cfg(test)]
 mod guard;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod operation;
 #[cfg(test)]
 mod paths;
