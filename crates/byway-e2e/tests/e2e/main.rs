@@ -21,6 +21,8 @@ mod guard;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod inside;
+#[cfg(test)]
 mod operation;
 #[cfg(test)]
 mod paths;
