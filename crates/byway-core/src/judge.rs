@@ -428,6 +428,8 @@ impl Judge {
 
     /// Tells that the provider asked us to stay away; without a duration, for a growing while.
     pub fn limited(&mut self, asked: Option<SignedDuration>, is_429: bool, now: Timestamp) -> bool {
+        // A 429 whose pause is over already comes from a clock that is wrong, or means "not so fast".
+        let asked = asked.filter(|pause| !is_429 || pause.is_positive());
         let pause = match asked {
             Some(pause) => pause,
             // What was sent before the gate closed says nothing new, and the pause does not grow.

@@ -1,8 +1,10 @@
 //! Certificates for tests.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// An authority that signs for these tests.
@@ -70,12 +72,7 @@ impl Authority {
     /// # Panics
     /// If the identity does not fit.
     pub fn client(&self, identity: Option<&Identity>) -> Arc<rustls::ClientConfig> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.der.clone()).expect("a root");
-        let builder = rustls::ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots);
+        let builder = trusting(self.der.clone());
         Arc::new(match identity {
             Some(identity) => builder
                 .with_client_auth_cert(identity.chain.clone(), identity.key())
@@ -83,6 +80,26 @@ impl Authority {
             None => builder.with_no_client_auth(),
         })
     }
+}
+
+/// A client that trusts the authority in a file.
+///
+/// # Panics
+/// If there is none.
+pub fn client_trusting(file: &Path) -> Arc<rustls::ClientConfig> {
+    let root = CertificateDer::from_pem_file(file).expect("a certificate");
+    Arc::new(trusting(root).with_no_client_auth())
+}
+
+fn trusting(
+    root: CertificateDer<'static>,
+) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root).expect("a root");
+    rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
 }
 
 impl Identity {

@@ -69,7 +69,8 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 }
 
 async fn explain(State(admin): State<Admin>, uri: Uri) -> Response {
-    let only = uri.query().and_then(|query| query.strip_prefix("provider="));
+    let only = uri.query().and_then(|query| query.strip_prefix("provider=")).map(decoded);
+    let only = only.as_deref();
     let known = admin.observer.explain(only);
     let is_known = knows_any(&known);
     let status = if only.is_some() && !is_known { StatusCode::NOT_FOUND } else { StatusCode::OK };
@@ -113,12 +114,32 @@ async fn order(State(admin): State<Admin>, body: Bytes) -> Response {
         let why = format!("no provider `{provider}` is judged here");
         return json(StatusCode::NOT_FOUND, &json!({ "error": why }));
     }
-    // Kept first: an order that would be forgotten must not look as if it stood.
-    if let Err(why) = (admin.keep_order)(provider, &order) {
+    // Kept first: an order that would be forgotten must not look as if it stood. Elsewhere: a disk
+    // that makes it wait must not make metrics and signals wait.
+    let (keep, name, kept) = (Arc::clone(&admin.keep_order), provider.to_owned(), order.clone());
+    let kept = tokio::task::spawn_blocking(move || keep(&name, &kept)).await;
+    if let Err(why) = kept.unwrap_or_else(|_| Err("the order cannot be kept".to_owned())) {
         return json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": why }));
     }
     admin.observer.order(provider, order);
     json(StatusCode::OK, &admin.observer.explain(Some(provider)))
+}
+
+/// Without percent-encoding; what is none stays as it is.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digit = |index: usize| char::from(*after.get(index)?).to_digit(16);
+        let code = digit(0).zip(digit(1)).and_then(|(a, b)| u8::try_from(a * 16 + b).ok());
+        let (byte, n_used) = match code {
+            Some(code) if first == b'%' => (code, 2),
+            _ => (first, 0),
+        };
+        bytes.push(byte);
+        rest = after.get(n_used..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Whether an explanation is about anybody.

@@ -1,9 +1,12 @@
 //! `byway try`: one request over every path side by side.
 
+use byway_core::classify::Class;
 use byway_core::route::{Asked, Origin, Scheme};
 use byway_net::Resolver;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::court::Court;
 use crate::explain;
 use crate::probe::{self, Ask, Told};
 use crate::prober;
@@ -11,7 +14,8 @@ use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
 use crate::witness::LOOK_BYTES_MAX;
 use crate::worker::Shared;
 
-/// Sends a GET (or HEAD) of `url` over every path of its provider, one after the other.
+/// Sends a GET (or HEAD) of `url` over every path of its provider, one after the other, until the
+/// provider asks for a pause.
 ///
 /// # Errors
 /// What is wrong with the request, for people.
@@ -26,15 +30,16 @@ pub(crate) async fn attempt(shared: &Shared, url: &str, method: &str) -> Result<
     let asked = Asked::Host(&origin.host, origin.port);
     let route = snapshot.routes.route(asked).map_err(|cause| cause.says().to_owned())?;
     let provider = snapshot.provider(route.provider);
-    if let Some(court) = &provider.court
-        && let Some(judge) = court.judge()
-        && let Some(closed) = judge.gate_opens_in(shared.clock.now())
-    {
+    let court = provider.court.as_deref();
+    if let Some(closed) = court.and_then(|court| court.gate_opens_in(shared.clock.now())) {
         let seconds = closed.as_secs() + 1;
         return Err(format!(
             "the provider asked for a pause, which holds on every path: {seconds} s"
         ));
     }
+    // A provider that said no is asked the way it knows, and no other.
+    let is_locked = court.and_then(Court::judge).is_some_and(|j| j.ordered().forbids_probes());
+    let n_paths = if is_locked { 1 } else { provider.paths.len() };
     let sample = prober::made_up(&target, &origin).ok_or("this target cannot be sent")?;
     let head = if method == "HEAD" {
         let rest = sample.head.get(3..).unwrap_or_default();
@@ -45,7 +50,7 @@ pub(crate) async fn attempt(shared: &Shared, url: &str, method: &str) -> Result<
     let shape = prober::shape_of(&head);
     let resolver = Resolver::new(&snapshot.settings.dns).map_err(|error| error.to_string())?;
     let mut results = Vec::new();
-    for path in &provider.paths {
+    for path in provider.paths.iter().take(n_paths) {
         let ask = Ask {
             snapshot: &snapshot,
             provider,
@@ -62,6 +67,9 @@ pub(crate) async fn attempt(shared: &Shared, url: &str, method: &str) -> Result<
             shared.exits.local(path.name.as_str(), local.ip());
         }
         results.push(result(shared, &snapshot, path, &told));
+        if heed(court, &told, shared.clock.now()) {
+            break;
+        }
     }
     Ok(json!({
         "url": url,
@@ -70,6 +78,20 @@ pub(crate) async fn attempt(shared: &Shared, url: &str, method: &str) -> Result<
         "at": shared.clock.now().to_string(),
         "results": results,
     }))
+}
+
+/// Closes the gate if the provider asks for that; whether no other path may be asked.
+fn heed(court: Option<&Court>, told: &Told, now: Timestamp) -> bool {
+    let is_429 = told.shown.outcome.class == Class::RateLimited;
+    if (is_429 || told.pause.is_some())
+        && let Some(court) = court
+        && let Some(mut judge) = court.judge()
+    {
+        judge.limited(told.pause, is_429, now);
+        drop(judge);
+        court.bell.ring();
+    }
+    is_429 || court.is_some_and(|court| court.gate_opens_in(now).is_some())
 }
 
 fn name(provider: &ProviderPlan) -> &str {

@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use byway_core::freshness::CacheLimits;
+use byway_core::route::Origin;
 use ring::hmac;
 
 pub(crate) use answer::Stored;
@@ -70,7 +71,7 @@ pub(crate) struct Cache {
     key: hmac::Key,
     shelf: Option<Arc<dyn Shelf>>,
     limits: CacheLimits,
-    inside: Mutex<Inside>,
+    inside: Arc<Mutex<Inside>>,
 }
 
 impl fmt::Debug for Cache {
@@ -88,6 +89,8 @@ struct Inside {
     n_bytes: usize,
     /// Targets that the shelf was asked for already.
     asked: HashSet<Digest>,
+    /// Those of them that it has not answered yet, and that nothing was learnt about since.
+    asking: HashSet<Digest>,
 }
 
 impl Cache {
@@ -98,7 +101,7 @@ impl Cache {
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
             shelf: copies.map(|copies| copies.shelf),
             limits,
-            inside: Mutex::default(),
+            inside: Arc::default(),
         }
     }
 
@@ -119,6 +122,12 @@ impl Cache {
         digest
     }
 
+    /// What answers to a target are found by.
+    pub(crate) fn target(&self, provider: &str, origin: &Origin, target: &[u8]) -> Digest {
+        let (scheme, authority) = (origin.scheme.as_str(), origin.authority());
+        self.digest(&[provider.as_bytes(), scheme.as_bytes(), authority.as_bytes(), target])
+    }
+
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,36 +138,34 @@ impl Cache {
             return Some(found);
         }
         let shelf = self.shelf.as_ref()?;
-        if !shelf.may_have(&target) || !self.inside().asked.insert(target) {
+        if !shelf.may_have(&target) || !self.inside().begin_asking(target) {
             return None;
         }
         let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (asking, limits) = (Asking { inside: Arc::clone(&self.inside), target }, self.limits);
         shelf.find(
             target,
             Box::new(move |kept| {
-                let _nobody_waits = sender.send(kept);
+                let _nobody_waits = sender.send(asking.told(&kept, &limits));
             }),
         );
+        // What comes too late for this request is there for the next one.
         let kept = tokio::time::timeout(SHELF_WITHIN, receiver).await.ok()?.ok()?;
-        let mut inside = self.inside();
-        for kept in kept {
-            if let Some(stored) = Stored::read(target, kept.variant, &kept.bytes) {
-                inside.put(Arc::new(stored), &self.limits);
-            }
-        }
-        inside.find(&target, asked)
+        kept.into_iter().filter(|stored| stored.is_for(asked)).max_by_key(|stored| stored.at)
     }
 
     /// Stores an answer, in place of those that it supersedes.
     pub(crate) fn put(&self, stored: Stored, asked: &Asked) -> Arc<Stored> {
         let stored = Arc::new(stored);
         let mut inside = self.inside();
-        let same = inside.find(&stored.target, asked);
-        if let Some(same) = same {
-            inside.drop_one(&same);
+        inside.asking.remove(&stored.target);
+        for same in inside.all(&stored.target) {
+            if same.is_for(asked) {
+                inside.drop_one(&same);
+            }
         }
-        inside.asked.insert(stored.target);
-        inside.put(Arc::clone(&stored), &self.limits);
+        let is_in_memory = inside.put(Arc::clone(&stored), &self.limits);
+        inside.note_asked(stored.target, is_in_memory);
         drop(inside);
         if let Some(shelf) = &self.shelf {
             let (target, variant) = (stored.target, stored.variant);
@@ -170,10 +177,11 @@ impl Cache {
     /// Forgets every answer to a target: something was changed there.
     pub(crate) fn remove(&self, target: Digest) {
         let mut inside = self.inside();
-        for stored in inside.answers.get(&target).cloned().unwrap_or_default() {
+        for stored in inside.all(&target) {
             inside.drop_one(&stored);
         }
-        inside.asked.insert(target);
+        // What the shelf is about to tell is void as well.
+        inside.asking.remove(&target);
         drop(inside);
         if let Some(shelf) = &self.shelf {
             shelf.remove(target);
@@ -193,6 +201,42 @@ const SHELF_WITHIN: std::time::Duration = std::time::Duration::from_millis(250);
 /// Targets that are remembered as asked for; beyond, the shelf is asked again.
 const N_ASKED_MAX: usize = 100_000;
 
+/// A question to the shelf. Dropped unanswered, it may be asked again.
+struct Asking {
+    inside: Arc<Mutex<Inside>>,
+    target: Digest,
+}
+
+impl Asking {
+    /// Takes what the shelf has into memory, unless something was learnt meanwhile.
+    fn told(&self, kept: &[KeptAnswer], limits: &CacheLimits) -> Vec<Arc<Stored>> {
+        let read = |kept: &KeptAnswer| Stored::read(self.target, kept.variant, &kept.bytes);
+        let mut read: Vec<_> = kept.iter().filter_map(read).map(Arc::new).collect();
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if !inside.asking.remove(&self.target) {
+            return Vec::new();
+        }
+        // What is in memory is newer.
+        let known = inside.all(&self.target);
+        read.retain(|stored| known.iter().all(|known| known.variant != stored.variant));
+        let mut is_in_memory = true;
+        for stored in &read {
+            is_in_memory &= inside.put(Arc::clone(stored), limits);
+        }
+        inside.note_asked(self.target, is_in_memory);
+        read
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if inside.asking.remove(&self.target) {
+            inside.asked.remove(&self.target);
+        }
+    }
+}
+
 /// A secret for what does not outlive the process.
 fn random() -> Digest {
     use ring::rand::SecureRandom as _;
@@ -206,14 +250,43 @@ fn random() -> Digest {
 
 impl Inside {
     fn find(&self, target: &Digest, asked: &Asked) -> Option<Arc<Stored>> {
-        let found = self.answers.get(target)?.iter().find(|stored| stored.is_for(asked))?;
+        let all = self.answers.get(target)?.iter().filter(|stored| stored.is_for(asked));
+        // An author may change its mind on what an answer depends on: the last word counts.
+        let found = all.max_by_key(|stored| stored.at)?;
         found.was_used.store(true, Ordering::Relaxed);
         Some(Arc::clone(found))
     }
 
-    fn put(&mut self, stored: Arc<Stored>, limits: &CacheLimits) {
+    fn all(&self, target: &Digest) -> Vec<Arc<Stored>> {
+        self.answers.get(target).cloned().unwrap_or_default()
+    }
+
+    /// Whether nobody has asked the shelf for this target.
+    fn begin_asking(&mut self, target: Digest) -> bool {
+        let is_first = !self.asked.contains(&target);
+        if is_first {
+            self.note_asked(target, true);
+            self.asking.insert(target);
+        }
+        is_first
+    }
+
+    /// Notes whether it makes sense to ask the shelf for a target again.
+    fn note_asked(&mut self, target: Digest, is_in_memory: bool) {
+        if self.asked.len() >= N_ASKED_MAX {
+            self.asked.clear();
+        }
+        if is_in_memory {
+            self.asked.insert(target);
+        } else {
+            self.asked.remove(&target);
+        }
+    }
+
+    /// False if there is no room for it.
+    fn put(&mut self, stored: Arc<Stored>, limits: &CacheLimits) -> bool {
         if stored.n_bytes() > limits.memory_bytes_max || limits.n_entries_max == 0 {
-            return;
+            return false;
         }
         self.n += 1;
         self.n_bytes += stored.n_bytes();
@@ -225,9 +298,7 @@ impl Inside {
             self.drop_one(&oldest);
         }
         self.make_room(limits);
-        if self.asked.len() > N_ASKED_MAX {
-            self.asked.clear();
-        }
+        true
     }
 
     fn make_room(&mut self, limits: &CacheLimits) {

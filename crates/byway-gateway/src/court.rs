@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use byway_core::classify::{Class, Outcome};
 use byway_core::detect::Shown;
+use byway_core::detour::Order;
 use byway_core::diagnose::Elsewhere;
 use byway_core::evidence::Answer;
 use byway_core::failover::Permission;
@@ -291,6 +292,9 @@ pub(crate) struct Control {
 pub(crate) struct Courts {
     listed: Mutex<BTreeMap<String, Arc<Court>>>,
     observed: Mutex<BTreeMap<String, Arc<Court>>>,
+    /// What people ordered, by provider or host. It outlives the court that it was given for: paths
+    /// change, providers are taken out and put in again, hosts make room for others.
+    orders: Mutex<BTreeMap<String, Order>>,
     pub(crate) bell: Arc<Bell>,
 }
 
@@ -303,8 +307,7 @@ impl Courts {
         paths: &[(String, String)],
         n_routes: usize,
     ) -> Arc<Court> {
-        let new =
-            || Arc::new(Court::new(name.to_owned(), policy.clone(), paths, n_routes, &self.bell));
+        let new = || self.open(name, policy.clone(), paths, n_routes);
         let Ok(mut listed) = self.listed.lock() else { return new() };
         if let Some(court) = listed.get(name) {
             let same_paths = court.paths.iter().eq(paths.iter().map(|(name, _)| name));
@@ -319,15 +322,41 @@ impl Courts {
             }
         }
         let court = new();
-        if let (Some(old), Some(mut judge)) = (listed.get(name), court.judge())
-            && let Some(old) = old.judge()
-            && old.ordered() != judge.ordered()
-        {
-            // A person's order outlives the paths that it was given for.
-            judge.order(old.ordered().clone());
-        }
         listed.insert(name.to_owned(), Arc::clone(&court));
         court
+    }
+
+    /// A court of which nothing is known but what a person ordered.
+    fn open(
+        &self,
+        name: &str,
+        policy: Policy,
+        paths: &[(String, String)],
+        n_routes: usize,
+    ) -> Arc<Court> {
+        let court = Court::new(name.to_owned(), policy, paths, n_routes, &self.bell);
+        let order = self.orders.lock().ok().and_then(|orders| orders.get(name).cloned());
+        if let (Some(order), Some(mut judge)) = (order, court.judge()) {
+            judge.order(order);
+        }
+        Arc::new(court)
+    }
+
+    /// Takes a person's order; false if nobody of that name is judged yet.
+    pub(crate) fn order(&self, name: &str, order: Order) -> bool {
+        if let Ok(mut orders) = self.orders.lock() {
+            if order == Order::None {
+                orders.remove(name);
+            } else {
+                orders.insert(name.to_owned(), order.clone());
+            }
+        }
+        let Some(court) = self.find(name) else { return false };
+        let Some(mut judge) = court.judge() else { return false };
+        judge.order(order);
+        drop(judge);
+        self.bell.ring();
+        true
     }
 
     /// Forgets providers that are no longer listed.
@@ -352,7 +381,7 @@ impl Courts {
         }
         let policy = Policy::default();
         let paths = [("direct".to_owned(), "direct".to_owned())];
-        let court = Arc::new(Court::new(host.to_owned(), policy, &paths, 1, &self.bell));
+        let court = self.open(host, policy, &paths, 1);
         observed.insert(host.to_owned(), Arc::clone(&court));
         Some(court)
     }

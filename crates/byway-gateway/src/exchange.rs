@@ -34,6 +34,8 @@ use crate::clock;
 use crate::location::Home;
 use crate::witness::Caught;
 
+pub(crate) use answer_head::N_INTERIM_MAX;
+
 thread_local! {
     static SPANS: std::cell::RefCell<Vec<FieldSpan>> = const { std::cell::RefCell::new(Vec::new()) };
 }

@@ -374,14 +374,9 @@ impl Observer {
         attempts::attempt(&self.shared, url, method).await
     }
 
-    /// Takes a person's order about a provider; false if nobody of that name is judged.
+    /// Takes a person's order about a provider; false if nobody of that name is judged yet.
     pub fn order(&self, provider: &str, order: Order) -> bool {
-        let Some(court) = self.shared.courts.find(provider) else { return false };
-        let Some(mut judge) = court.judge() else { return false };
-        judge.order(order);
-        drop(judge);
-        court.bell.ring();
-        true
+        self.shared.courts.order(provider, order)
     }
 
     /// The time that facts are stamped with.

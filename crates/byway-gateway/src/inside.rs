@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::caller::{Caller, CallerStream};
+use crate::clock;
 use crate::pipeline::{After, ESTABLISHED};
 use crate::snapshot::Snapshot;
 use crate::way_in::Request;
@@ -65,6 +66,8 @@ impl Opening {
             Ok(Ok(tls)) => {
                 caller.stream = CallerStream::Inside(Box::new(tls));
                 caller.inside = Some(Arc::new(origin));
+                // It is idle since now, not since before CONNECT.
+                caller.now = clock::instant();
                 Some(After::KeepOpen)
             }
             Ok(Err(error)) => {

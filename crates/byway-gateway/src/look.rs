@@ -12,6 +12,9 @@ use crate::witness::LOOK_BYTES_MAX;
 /// More codings on top of each other are nobody's page.
 const N_CODINGS_MAX: usize = 2;
 
+/// Larger windows are not allowed in HTTP (RFC 9659 §3).
+const ZSTD_WINDOW_MAX: u64 = 8 << 20;
+
 /// Removes chunk framing and content coding from the first bytes of a body.
 pub(crate) fn decode(coding: Option<&[u8]>, is_chunked: bool, raw: &[u8]) -> Vec<u8> {
     let mut bytes = if is_chunked { unchunk(raw) } else { raw.to_vec() };
@@ -24,15 +27,33 @@ pub(crate) fn decode(coding: Option<&[u8]>, is_chunked: bool, raw: &[u8]) -> Vec
             "gzip" | "x-gzip" => take(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
             "deflate" => inflate(&bytes),
             "br" => take(brotli_decompressor::Decompressor::new(bytes.as_slice(), 4096)),
-            "zstd" => match ruzstd::decoding::StreamingDecoder::new(bytes.as_slice()) {
-                Ok(decoder) => take(decoder),
-                Err(_) => Vec::new(),
-            },
+            "zstd" => unzstd(&bytes),
             _ => return bytes,
         };
     }
     bytes.truncate(LOOK_BYTES_MAX);
     bytes
+}
+
+/// Nothing comes out before a window is full or the frame ends, so the window is what it costs.
+fn unzstd(bytes: &[u8]) -> Vec<u8> {
+    if zstd_window(bytes).is_none_or(|window| window > ZSTD_WINDOW_MAX) {
+        return Vec::new();
+    }
+    ruzstd::decoding::StreamingDecoder::new(bytes).map(take).unwrap_or_default()
+}
+
+/// The window of a frame; its content's length if that is one segment (RFC 8878 §3.1.1.1).
+fn zstd_window(frame: &[u8]) -> Option<u64> {
+    let descriptor = *frame.get(4)?;
+    if descriptor & 0x20 == 0 {
+        let window = *frame.get(5)?;
+        let base = 1_u64 << (10 + u32::from(window >> 3));
+        return Some(base + base / 8 * u64::from(window & 7));
+    }
+    let at = 5 + [0, 1, 2, 4].get(usize::from(descriptor & 3))?;
+    let size = frame.get(at..at + (1 << (descriptor >> 6)))?;
+    Some(size.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
 }
 
 /// `deflate` means the zlib format; some servers send it bare.

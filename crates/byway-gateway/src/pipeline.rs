@@ -108,6 +108,12 @@ pub(crate) struct Going<'a> {
     pub(crate) is_good: bool,
 }
 
+impl<'a> Going<'a> {
+    pub(crate) const fn new(court: &'a Court, passage: Passage) -> Self {
+        Self { court, passage, is_good: false }
+    }
+}
+
 impl Drop for Going<'_> {
     fn drop(&mut self) {
         self.court.leave(&self.passage, self.is_good);
@@ -197,7 +203,7 @@ impl<'a> Flight<'a> {
                 // Rather without leave than never: a broken judge must not make things worse.
                 None => return Ok(()),
                 Some(Leave::Go(passage)) => {
-                    self.going = Some(Going { court, passage, is_good: false });
+                    self.going = Some(Going::new(court, passage));
                     if passage.wait.is_zero() {
                         return Ok(());
                     }

@@ -14,9 +14,10 @@ use byway_wire::request::RequestShape;
 use byway_wire::response::ResponseHead;
 use byway_wire::scan::HeadScan;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::clock::{self, Clock};
+use crate::exchange::N_INTERIM_MAX;
 use crate::head;
 use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
 use crate::witness::{self, About, Caught};
@@ -55,6 +56,8 @@ pub(crate) struct Told {
 
 /// A probe waits this long for a body that it does not need: what came by then is looked at.
 pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(2);
+/// From the latest first byte to the end of the head: nobody's answer comes byte by byte.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Asks. Cancel safe: dropping it closes its connection.
 pub(crate) async fn ask(resolver: &Resolver, ask: &Ask<'_>, clock: &Clock) -> Told {
@@ -157,34 +160,38 @@ async fn exchange(
         Ok(Err(_)) => return Err(Cause::Reset),
         Ok(Ok(())) => {}
     }
+    let late = clock::instant() + deadlines.first_byte.saturating_add(HEAD_WITHIN);
     let mut bytes = Vec::with_capacity(4096);
     let mut scan = HeadScan::default();
     let mut first = None;
-    let mut at = 0;
+    let mut n_interim = 0;
     loop {
-        let rest = bytes.get(at..).unwrap_or_default();
         let max = ask.snapshot.wire_limits.head_bytes_max;
-        let found = scan.feed(rest, max).map_err(|_| Cause::AnswerMalformed)?;
+        let found = scan.feed(&bytes, max).map_err(|_| Cause::AnswerMalformed)?;
         if let Some(len) = found {
-            let head = rest.get(..len).unwrap_or_default();
-            if !is_interim(head) {
-                let framing = framing(ask, head)?;
-                caught.head = head.to_vec();
+            let body = bytes.split_off(len);
+            let head = std::mem::replace(&mut bytes, body);
+            if !is_interim(&head) {
+                let framing = framing(ask, &head)?;
+                caught.head = head;
                 caught.is_chunked = framing == Framing::Chunked;
-                let body = rest.get(len..).unwrap_or_default().to_vec();
-                read_body(ask, stream, framing, body, caught).await;
+                read_body(ask, stream, framing, bytes, caught).await;
                 return first.ok_or(Cause::Internal);
             }
-            (at, scan) = (at + len, HeadScan::default());
+            n_interim += 1;
+            if n_interim > N_INTERIM_MAX {
+                return Err(Cause::AnswerMalformed);
+            }
+            scan = HeadScan::default();
             continue;
         }
-        match timeout(deadlines.first_byte, stream.read_buf(&mut bytes)).await {
+        match timeout_at(late, stream.read_buf(&mut bytes)).await {
             Err(_) => return Err(Cause::ReadTimeout),
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(Cause::ClosedWithoutAnswer);
             }
             Ok(Err(_)) => return Err(Cause::Reset),
-            Ok(Ok(0)) if bytes.len() == at => return Err(Cause::ClosedWithoutAnswer),
+            Ok(Ok(0)) if bytes.is_empty() => return Err(Cause::ClosedWithoutAnswer),
             Ok(Ok(0)) => return Err(Cause::AnswerTruncated),
             Ok(Ok(_)) => {
                 first.get_or_insert_with(clock::instant);

@@ -222,6 +222,8 @@ fn control(
     {
         return known.lock().map_or(Control::default(), |known| *known);
     }
+    // Hosts that nobody lists come and go.
+    controls.retain(|name, _| shared.courts.find(name).is_some());
     let is_about_names = class == Class::Dns;
     let is_about_ways = matches!(
         class,

@@ -97,6 +97,21 @@ impl Request {
         matches!(self.shape.framing, Framing::Empty | Framing::Length(0))
     }
 
+    /// Whether its `Host`, as the provider gets it, is the origin's.
+    pub(crate) fn names(&self, origin: &Origin) -> bool {
+        let mut lines = self.out.whole().split(|&b| b == b'\n').skip(1);
+        let host = lines.find_map(|line| {
+            let (name, value) = line.split_at_checked("host:".len())?;
+            name.eq_ignore_ascii_case(b"host:").then(|| value.trim_ascii())
+        });
+        let authority = origin.authority();
+        let with_port = format!("{authority}:{}", origin.port);
+        host.is_some_and(|host| {
+            host.eq_ignore_ascii_case(authority.as_bytes())
+                || host.eq_ignore_ascii_case(with_port.as_bytes())
+        })
+    }
+
     /// The caller's place in a trace, if it gives one.
     pub(crate) fn parent(&self) -> Option<Parent> {
         let mut lines = self.out.whole().split(|&b| b == b'\n').skip(1);

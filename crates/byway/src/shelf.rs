@@ -121,15 +121,17 @@ fn run(
 ) {
     let mut n_puts = 0;
     while let Ok(errand) = errands.recv() {
-        for target in std::mem::take(&mut *known.to_forget()) {
-            let _retried_by_the_next_change = store.remove_copies(&target);
-        }
+        forget(&mut store, known);
         let done = match errand {
             Errand::Put(KeptAnswer { target, variant, bytes }) => {
                 n_puts += 1;
                 store.put_copy(&target, &variant, &bytes, now())
             }
-            Errand::Remove(target) => store.remove_copies(&target),
+            Errand::Remove(target) => {
+                known.to_forget().push(target);
+                forget(&mut store, known);
+                Ok(())
+            }
             Errand::Find(target, tell) => {
                 let found = store.copies(&target).map(|found| {
                     let kept = |(variant, bytes)| KeptAnswer { target, variant, bytes };
@@ -147,6 +149,19 @@ fn run(
         if let Err(error) = done.and(retained) {
             let error = format!("{:#}", anyhow::Error::new(error));
             tracing::warn!(error, "a stored answer is not kept");
+        }
+    }
+}
+
+/// Forgets what has to be forgotten; what cannot be now is before the next errand.
+fn forget(store: &mut CopyStore, known: &Known) {
+    let mut targets = std::mem::take(&mut *known.to_forget());
+    while let Some(target) = targets.pop() {
+        if let Err(error) = store.remove_copies(&target) {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::warn!(error, "stored answers are not forgotten yet");
+            targets.push(target);
+            known.to_forget().append(&mut targets);
         }
     }
 }

@@ -19,6 +19,10 @@ mod framing;
 #[cfg(test)]
 mod guard;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod inside;
+#[cfg(test)]
 mod operation;
 #[cfg(test)]
 mod paths;

@@ -1,6 +1,6 @@
 //! A stored answer: how it is made from what came, kept, found to be right, and given again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use byway_core::freshness::Copy;
@@ -51,7 +51,7 @@ pub(crate) struct Stored {
     request: Vec<(String, String)>,
     policy: CachePolicy,
     /// When it was stored or found to be still right.
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     pub(crate) was_used: AtomicBool,
     pub(crate) is_dropped: AtomicBool,
     /// Somebody is asking whether it is still right.
@@ -99,7 +99,8 @@ impl Stored {
         now: Timestamp,
     ) -> Option<Self> {
         let vary = list(&parts.fields, "vary");
-        if vary.iter().any(|name| name == "*") {
+        // The rules skip names that are none, and would then find the same for everybody.
+        if vary.iter().any(|name| name == "*" || HeaderName::from_bytes(name.as_bytes()).is_err()) {
             return None;
         }
         let request = asked.kept(&vary);
@@ -166,8 +167,13 @@ impl Stored {
 
     /// Whether its author lets it be given while it is being asked for anew (RFC 5861 §3).
     pub(crate) fn is_allowed_meanwhile(&self, asked: &Asked, now: Timestamp) -> bool {
-        // A caller that wants a fresh one waits for it.
-        asked.directive("no-cache").is_none()
+        // A caller that wants a fresh one waits for it. That `s-maxage` forbids it (RFC 9111
+        // §5.2.2.10) no shared cache obeys, as those who write both mean both.
+        let is_forbidden = ["no-cache", "must-revalidate", "proxy-revalidate"]
+            .iter()
+            .any(|name| self.directive(name).is_some());
+        !is_forbidden
+            && asked.directive("no-cache").is_none()
             && asked.directive("max-age").is_none()
             && self.is_within("stale-while-revalidate", now)
     }
@@ -406,11 +412,6 @@ impl Stored {
         let at = Timestamp::from_millisecond(head.get("at_ms")?.as_i64()?).ok()?;
         let credentials = credentials.try_into().ok()?;
         Some(Self::with(parts, target, variant, credentials, pairs("request")?, at))
-    }
-
-    /// Whether nobody else asks already; the one that gets true must clear the flag.
-    pub(crate) fn begin_refresh(&self) -> bool {
-        !self.is_refreshing.swap(true, Ordering::Relaxed)
     }
 }
 

@@ -8,15 +8,20 @@ use http_cache_semantics::RequestLike;
 
 use super::{Cache, Digest};
 
-/// Fields that say who is asking; answers are never shared between two of them.
-const CREDENTIALS: [&str; 7] = [
-    "authorization",
+/// Parts of the names of fields that say who is asking; answers are never shared between two of
+/// them. Every provider has a name of its own for its key: rather one copy too many than one that is
+/// another's.
+const CREDENTIALS: [&str; 10] = [
+    "auth",
     "cookie",
-    "x-api-key",
-    "api-key",
-    "x-auth-token",
-    "x-access-token",
-    "x-csrf-token",
+    "credential",
+    "key",
+    "password",
+    "secret",
+    "session",
+    "signature",
+    "token",
+    "client-id",
 ];
 /// Fields whose value the rules read.
 const PLAIN: [&str; 2] = ["cache-control", "pragma"];
@@ -77,7 +82,7 @@ impl Asked {
         let mut headers = HeaderMap::new();
         let mut credentials: Vec<&[u8]> = Vec::new();
         for (name, value) in &values {
-            let is_credential = CREDENTIALS.contains(&name.as_str());
+            let is_credential = CREDENTIALS.iter().any(|part| name.contains(part));
             if is_credential {
                 credentials.extend([name.as_bytes(), value]);
             }
@@ -153,6 +158,20 @@ impl Asked {
     pub(crate) const fn is_conditional(&self) -> bool {
         self.if_none_match.is_some() || self.if_modified_since.is_some() || self.is_special
     }
+}
+
+/// The head of a request as a GET without conditions: those are about what its caller has.
+pub(crate) fn plain_get(head: &[u8]) -> Vec<u8> {
+    let is_condition = |line: &[u8]| {
+        let name = line.split(|&b| b == b':').next().unwrap_or_default();
+        CONDITIONS.iter().any(|condition| name.eq_ignore_ascii_case(condition.as_bytes()))
+    };
+    let (method, rest) = match head.strip_prefix(b"HEAD ") {
+        Some(rest) => (&b"GET "[..], rest),
+        None => (&b""[..], head),
+    };
+    let lines = rest.split_inclusive(|&b| b == b'\n').filter(|line| !is_condition(line));
+    [&[method], lines.collect::<Vec<_>>().as_slice()].concat().concat()
 }
 
 /// The value of a directive in `Cache-Control`, empty if it has none (RFC 9111 §5.2).

@@ -13,6 +13,7 @@ use super::{Asked, Digest, Stored, refresh};
 use crate::caller::Caller;
 use crate::finish::ours;
 use crate::pipeline::{After, Ending, Flight};
+use crate::record::Way;
 use crate::witness::Caught;
 
 /// What the stored answers know of a request.
@@ -66,9 +67,13 @@ impl Flight<'_> {
         let rule = self.provider.route(self.route)?.cache;
         let shared = Arc::clone(&self.worker.shared);
         let own = self.provider.base.as_ref().map(|base| &base.origin);
-        let origin = self.request.origin.as_deref().or(own)?.authority();
-        let provider = self.provider.name.as_str().as_bytes();
-        let target = shared.cache.digest(&[provider, origin.as_bytes(), self.request.target()]);
+        let origin = self.request.origin.as_deref().or(own)?;
+        if self.request.way == Way::Inside && !self.request.names(origin) {
+            // What the provider answers to another name is not an answer of this one.
+            return None;
+        }
+        let provider = self.provider.name.as_str();
+        let target = shared.cache.target(provider, origin, self.request.target());
         let is_asking = matches!(self.request.method(), "GET" | "HEAD");
         if !is_asking || !self.request.has_no_body() {
             let changes = !self.request.is_safe();
@@ -204,13 +209,11 @@ impl Flight<'_> {
         let (Some(caught), Some(origin)) = (caught, self.request.origin.as_deref().or(own)) else {
             return;
         };
-        let authority = origin.authority();
-        let base = format!("{}://{authority}", origin.scheme.as_str());
+        let base = origin.to_string();
         for named in named_targets(&caught.head) {
             let target = named.strip_prefix(base.as_bytes()).unwrap_or(&named);
             if target.first() == Some(&b'/') {
-                let provider = self.provider.name.as_str().as_bytes();
-                cache.remove(cache.digest(&[provider, authority.as_bytes(), target]));
+                cache.remove(cache.target(self.provider.name.as_str(), origin, target));
             }
         }
     }

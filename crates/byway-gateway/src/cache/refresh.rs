@@ -5,15 +5,18 @@ use std::sync::atomic::Ordering;
 
 use byway_core::classify::Class;
 use byway_core::health::Mark;
-use byway_core::judge::{Leave, Passage};
+use byway_core::judge::Leave;
 use byway_core::route::Origin;
 use byway_wire::request::RequestShape;
+use jiff::Timestamp;
 
+use super::asked::plain_get;
 use super::{Asked, Digest, Stored};
 use crate::court::Court;
-use crate::pipeline::Flight;
-use crate::probe::{self, Ask};
-use crate::snapshot::Snapshot;
+use crate::pipeline::{Flight, Going};
+use crate::probe::{self, Ask, Told};
+use crate::prober;
+use crate::snapshot::{ProviderPlan, Snapshot};
 use crate::worker::Worker;
 
 /// One refresh, with everything that outlives the request which began it.
@@ -25,92 +28,128 @@ struct Refresh {
     head: Vec<u8>,
     shape: RequestShape,
     route: usize,
-    stored: Arc<Stored>,
+    turn: Turn,
     asked: Asked,
     target: Digest,
 }
 
+/// The right to ask anew, given back however that ends.
+struct Turn(Arc<Stored>);
+
+impl Turn {
+    /// `None` while another one asks.
+    fn take(stored: Arc<Stored>) -> Option<Self> {
+        (!stored.is_refreshing.swap(true, Ordering::Relaxed)).then_some(Self(stored))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.is_refreshing.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Begins one, unless one is under way.
 pub(crate) fn begin(flight: &Flight<'_>, stored: Arc<Stored>, asked: Asked, target: Digest) {
-    if !stored.begin_refresh() {
+    let snapshot = flight.worker.shared.snapshot();
+    if snapshot.generation != flight.snapshot.generation {
+        // A provider is known by its place, where the settings of now may have another one.
         return;
     }
-    let whole = flight.request.out.whole();
-    let mut head = whole.get(..whole.len().saturating_sub(2)).unwrap_or_default().to_vec();
-    if !asked.is_conditional() {
-        head.extend_from_slice(&stored.validators());
-    }
+    let Some(turn) = Turn::take(stored) else { return };
+    let mut head = plain_get(flight.request.out.whole());
+    head.truncate(head.len().saturating_sub(2));
+    head.extend_from_slice(&turn.0.validators());
     head.extend_from_slice(b"\r\n");
+    let Some(shape) = prober::shape_of(&head) else { return };
     let refresh = Refresh {
         worker: Arc::clone(flight.worker),
-        snapshot: flight.worker.shared.snapshot(),
+        snapshot,
         provider: flight.request.route.provider,
         origin: flight.request.origin.as_deref().cloned(),
         head,
-        shape: flight.request.shape,
+        shape,
         route: flight.route,
-        stored,
+        turn,
         asked,
         target,
     };
-    flight.worker.tasks.spawn(async move {
-        refresh.run().await;
-        refresh.stored.is_refreshing.store(false, Ordering::Relaxed);
-    });
+    flight.worker.tasks.spawn(async move { refresh.run().await });
 }
 
 impl Refresh {
     async fn run(&self) {
         let provider = self.snapshot.provider(self.provider);
         let court = provider.court.as_deref();
-        let now = self.worker.clock.now();
+        let mut going = None;
         // It costs what a request costs, and is the first to be left out.
-        let passage = match court.map(|court| court.ask(now)) {
-            None | Some(None) => None,
-            Some(Some(Leave::Go(passage))) => Some(passage),
-            Some(Some(Leave::Wait(_) | Leave::Busy(_))) => return,
-        };
-        let path = passage.and_then(|passage| passage.lead).unwrap_or(0);
+        match court.and_then(|court| Some((court, court.ask(self.worker.clock.now())?))) {
+            None => {}
+            Some((court, Leave::Go(passage))) => {
+                going = Some(Going::new(court, passage));
+                tokio::time::sleep(passage.wait).await;
+                if court.gate_opens_in(self.worker.clock.now()).is_some() {
+                    return;
+                }
+            }
+            Some((_, Leave::Wait(_) | Leave::Busy(_))) => return,
+        }
+        let path = going.as_ref().and_then(|going| going.passage.lead).unwrap_or(0);
+        let Some(told) = self.ask(provider, path).await else { return };
+        let now = self.worker.clock.now();
+        if let (Some(court), Some(going)) = (court, &mut going) {
+            tell(court, path, going, &told, now);
+        }
+        self.keep(provider, &told, now);
+    }
+
+    async fn ask(&self, provider: &ProviderPlan, path: usize) -> Option<Told> {
         let own = provider.base.as_ref().map(|base| &base.origin);
+        let court = provider.court.as_deref();
         let usual = court.and_then(|court| court.learnt.get(self.route)?.usual());
-        let (Some(plan), Some(origin)) = (provider.paths.get(path), self.origin.as_ref().or(own))
-        else {
-            return;
-        };
-        let cache = &self.worker.shared.cache;
         let ask = Ask {
             snapshot: &self.snapshot,
             provider,
-            path: plan,
-            origin,
+            path: provider.paths.get(path)?,
+            origin: self.origin.as_ref().or(own)?,
             head: &self.head,
             shape: Some(&self.shape),
             usual: usual.as_deref(),
-            body_bytes_max: cache.entry_bytes_max(),
+            body_bytes_max: self.worker.shared.cache.entry_bytes_max(),
             body_within: provider.deadlines.idle_body,
         };
-        let told = probe::ask(&self.worker.resolver, &ask, &self.worker.clock).await;
-        let now = self.worker.clock.now();
-        if let (Some(court), Some(passage)) = (court, &passage) {
-            tell(court, path, passage, &told, now);
-        }
+        Some(probe::ask(&self.worker.resolver, &ask, &self.worker.clock).await)
+    }
+
+    fn keep(&self, provider: &ProviderPlan, told: &Told, now: Timestamp) {
+        let cache = &self.worker.shared.cache;
+        let rule = provider.route(self.route).map(|route| route.cache);
+        let is_forced = rule.is_some_and(|rule| rule.stale_if_blocked.is_some());
+        let is_fine = told.shown.outcome.class == Class::Ok;
         let renewed = match told.shown.status {
-            Some(304) => self.stored.confirmed(&told.caught.head, cache, now),
-            _ if told.shown.outcome.class == Class::Ok => {
-                Stored::of(&told.caught, &self.asked, self.target, cache, false, now)
+            Some(304) => self.turn.0.confirmed(&told.caught.head, cache, now),
+            _ if is_fine => {
+                Stored::of(&told.caught, &self.asked, self.target, cache, is_forced, now)
             }
             _ => None,
         };
-        if let Some(renewed) = renewed {
-            cache.put(renewed, &self.asked);
+        match renewed {
+            Some(renewed) => {
+                cache.put(renewed, &self.asked);
+            }
+            // A whole new answer that may not be stored: the old one is history.
+            None if is_fine && told.shown.status == Some(200) && !told.caught.is_cut => {
+                cache.remove(self.target);
+            }
+            None => {}
         }
     }
 }
 
-fn tell(court: &Court, path: usize, passage: &Passage, told: &probe::Told, now: jiff::Timestamp) {
+fn tell(court: &Court, path: usize, going: &mut Going<'_>, told: &Told, now: Timestamp) {
     let outcome = &told.shown.outcome;
-    court.finish(path, passage, &told.shown, now);
-    court.leave(passage, Mark::of(outcome) == Mark::Good);
+    court.finish(path, &going.passage, &told.shown, now);
+    going.is_good = Mark::of(outcome) == Mark::Good;
     let is_429 = outcome.class == Class::RateLimited;
     if (is_429 || told.pause.is_some())
         && let Some(mut judge) = court.judge()

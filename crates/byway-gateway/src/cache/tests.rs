@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use byway_core::freshness::CacheLimits;
+use byway_core::route::{Origin, Scheme};
 use jiff::Timestamp;
 
 use super::answer::Giving;
-use super::{Asked, Cache, Digest, Stored};
+use super::{Asked, Cache, Copies, Digest, KeptAnswer, Shelf, Stored};
 use crate::witness::Caught;
 
 const TARGET: Digest = [7; 32];
@@ -40,7 +41,14 @@ fn finds(cache: &Cache, asked: &Asked) -> bool {
 
 #[test]
 fn answers_are_never_shared_between_credentials() {
-    for field in ["Authorization: Bearer a\r\n", "Cookie: s=1\r\n", "X-Api-Key: k\r\n"] {
+    for field in [
+        "Authorization: Bearer a\r\n",
+        "Cookie: s=1\r\n",
+        "X-Api-Key: k\r\n",
+        "X-Naver-Client-Secret: k\r\n",
+        "Private-Token: k\r\n",
+        "Ocp-Apim-Subscription-Key: k\r\n",
+    ] {
         let cache = cache(CacheLimits::default());
         let mine = asked(&cache, field);
         cache.put(
@@ -263,4 +271,174 @@ fn stale_answers_are_given_meanwhile_and_on_error_as_their_author_says() {
     let fields = "Cache-Control: max-age=10, must-revalidate, stale-if-error=60\r\n";
     let answer = stored(&cache, &plain, fields, false).unwrap();
     assert!(answer.copy(&plain, at(11)).is_forbidden);
+    for forbids in ["must-revalidate", "proxy-revalidate", "no-cache"] {
+        let fields = format!("Cache-Control: max-age=10, stale-while-revalidate=20, {forbids}\r\n");
+        let answer = stored(&cache, &plain, &fields, false).unwrap();
+        assert!(!answer.is_allowed_meanwhile(&plain, at(25)), "{forbids}");
+    }
+}
+
+#[test]
+fn the_same_target_of_another_scheme_is_another_thing() {
+    let cache = cache(CacheLimits::default());
+    let origin = |scheme: Scheme| Origin {
+        scheme,
+        host: "a.example".to_owned(),
+        port: scheme.default_port(),
+    };
+    let (http, https) = (origin(Scheme::Http), origin(Scheme::Https));
+    assert_eq!(http.authority(), https.authority());
+    assert_ne!(cache.target("a", &http, b"/x"), cache.target("a", &https, b"/x"));
+}
+
+#[test]
+fn a_vary_that_the_rules_cannot_read_is_not_stored() {
+    let cache = cache(CacheLimits::default());
+    let fields = "Cache-Control: max-age=60\r\nVary: Accept-Language, \u{e9}\r\n";
+    assert!(stored(&cache, &asked(&cache, ""), fields, true).is_none());
+}
+
+#[test]
+fn numbers_that_are_too_large_do_no_harm() {
+    let cache = cache(CacheLimits::default());
+    let plain = asked(&cache, "Cache-Control: stale-if-error=18446744073709551615\r\n");
+    for n in ["18446744073709551615", "9223372036854775807", "99999999999999999999", "-1", "1e9"] {
+        let fields = format!(
+            "Cache-Control: max-age={n}, stale-while-revalidate={n}, stale-if-error={n}\r\nAge: 9999999999\r\n\
+             Date: Mon, 24 Nov 2025 10:00:00 GMT\r\nExpires: Fri, 31 Dec 9999 23:59:59 GMT\r\n"
+        );
+        let stored = stored(&cache, &plain, &fields, true).unwrap();
+        for second in [-1_000_000_000, 0, 1_000_000_000] {
+            let now = at(second);
+            let _any = (stored.is_fresh(&plain, now), stored.is_allowed_meanwhile(&plain, now));
+            let _any = (stored.copy(&plain, now), text(&stored, second));
+        }
+    }
+}
+
+/// A shelf that answers when it is told to.
+#[derive(Debug, Default)]
+struct Slow {
+    kept: std::sync::Mutex<Vec<KeptAnswer>>,
+    errands: Errands,
+}
+
+#[derive(Default)]
+struct Errands(std::sync::Mutex<Vec<Errand>>);
+
+type Errand = (Digest, Box<dyn FnOnce(Vec<KeptAnswer>) + Send>);
+
+impl std::fmt::Debug for Errands {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Errands")
+    }
+}
+
+impl Slow {
+    fn answers(&self) {
+        for (target, tell) in std::mem::take(&mut *self.errands.0.lock().unwrap()) {
+            let kept = self.kept.lock().unwrap().clone();
+            tell(kept.into_iter().filter(|kept| kept.target == target).collect());
+        }
+    }
+}
+
+impl Shelf for Slow {
+    fn put(&self, kept: KeptAnswer) {
+        self.kept.lock().unwrap().push(kept);
+    }
+
+    fn remove(&self, target: Digest) {
+        self.kept.lock().unwrap().retain(|kept| kept.target != target);
+    }
+
+    fn may_have(&self, target: &Digest) -> bool {
+        self.kept.lock().unwrap().iter().any(|kept| kept.target == *target)
+    }
+
+    fn find(&self, target: Digest, tell: Box<dyn FnOnce(Vec<KeptAnswer>) + Send>) {
+        self.errands.0.lock().unwrap().push((target, tell));
+    }
+}
+
+/// A memory before a shelf that already has an answer to a plain request.
+fn before_a_shelf(limits: CacheLimits) -> (Cache, std::sync::Arc<Slow>, Asked) {
+    let shelf = std::sync::Arc::new(Slow::default());
+    let copies = || Copies { shelf: std::sync::Arc::<Slow>::clone(&shelf), secret: [1; 32] };
+    let first = Cache::new(CacheLimits::default(), Some(copies()));
+    let plain = asked(&first, "");
+    let answer = stored(&first, &plain, "Cache-Control: max-age=60\r\n", false).unwrap();
+    first.put(answer, &plain);
+    (Cache::new(limits, Some(copies())), shelf, plain)
+}
+
+/// Asks, and lets the shelf answer before or after the request has gone on.
+async fn find(cache: &Cache, shelf: &Slow, asked: &Asked, is_late: bool) -> bool {
+    let answers = async {
+        if !is_late {
+            tokio::task::yield_now().await;
+            shelf.answers();
+        }
+    };
+    tokio::join!(cache.find(TARGET, asked), answers).0.is_some()
+}
+
+#[tokio::test]
+async fn a_shelf_that_is_late_or_has_no_time_is_not_given_up() {
+    let (cache, shelf, plain) = before_a_shelf(CacheLimits::default());
+    assert!(!find(&cache, &shelf, &plain, true).await, "later than a request waits");
+    shelf.answers();
+    assert!(finds(&cache, &plain), "for the next one");
+    let (cache, shelf, plain) = before_a_shelf(CacheLimits::default());
+    assert!(!find(&cache, &shelf, &plain, true).await);
+    shelf.errands.0.lock().unwrap().clear();
+    assert!(find(&cache, &shelf, &plain, false).await, "asked again");
+}
+
+#[tokio::test]
+async fn what_memory_has_no_room_for_is_found_on_the_shelf_again_and_again() {
+    let limits = CacheLimits { memory_bytes_max: 0, ..CacheLimits::default() };
+    let (cache, shelf, plain) = before_a_shelf(limits);
+    for _ in 0..2 {
+        assert!(find(&cache, &shelf, &plain, false).await);
+    }
+    let answer = stored(&cache, &plain, "Cache-Control: max-age=60\r\n", false).unwrap();
+    cache.put(answer, &plain);
+    assert!(find(&cache, &shelf, &plain, false).await);
+    assert_eq!(cache.size(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_shelf_does_not_bring_back_what_was_changed_meanwhile() {
+    let (cache, shelf, plain) = before_a_shelf(CacheLimits::default());
+    assert!(!find(&cache, &shelf, &plain, true).await);
+    let kept = shelf.kept.lock().unwrap().clone();
+    cache.remove(TARGET);
+    *shelf.kept.lock().unwrap() = kept;
+    shelf.answers();
+    assert!(!finds(&cache, &plain));
+}
+
+#[test]
+fn an_answer_takes_the_place_of_all_that_it_supersedes() {
+    let cache = cache(CacheLimits::default());
+    let plain = asked(&cache, "");
+    let put = |fields: &str, body: &[u8], second| {
+        let answer = caught(fields, body);
+        let stored = Stored::of(&answer, &plain, TARGET, &cache, false, at(second)).unwrap();
+        cache.put(stored, &plain);
+    };
+    put("Cache-Control: max-age=60\r\nVary: Accept\r\n", b"1", 0);
+    put("Cache-Control: max-age=60\r\nVary: Cookie\r\n", b"2", 1);
+    put("Cache-Control: max-age=60\r\n", b"3", 2);
+    assert_eq!(cache.size().0, 1);
+}
+
+#[test]
+fn what_is_forgotten_leaves_nothing_behind() {
+    let cache = cache(CacheLimits::default());
+    for n in 0..1000_u32 {
+        cache.remove(cache.digest(&[&n.to_be_bytes()]));
+    }
+    assert!(cache.inside().asked.is_empty() && cache.inside().asking.is_empty());
 }

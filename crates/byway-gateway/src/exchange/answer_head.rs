@@ -13,7 +13,7 @@ use crate::head::{self, Cuts, Inward};
 use crate::witness::{Caught, LOOK_BYTES_MAX};
 
 /// More interim answers than this are an attack (100, 103 come once or twice).
-const N_INTERIM_MAX: u8 = 32;
+pub(crate) const N_INTERIM_MAX: u8 = 32;
 
 impl Exchange<'_> {
     pub(super) fn on_head(

@@ -102,3 +102,20 @@ fn rubbish_gives_nothing_and_never_fails() {
         rubbish.rotate_left(7);
     }
 }
+
+#[test]
+fn a_zstd_window_that_http_does_not_allow_is_not_filled() {
+    // One window of 2^n bytes, and blocks of four bytes that each stand for 128 KiB.
+    let bomb = |log: u8| {
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, (log - 10) << 3];
+        for _ in 0..4000 {
+            frame.extend_from_slice(&[0x02, 0x00, 0x10, b'A']);
+        }
+        frame
+    };
+    assert_eq!(decode(Some(b"zstd"), false, &bomb(20)).len(), LOOK_BYTES_MAX);
+    assert!(decode(Some(b"zstd"), false, &bomb(26)).is_empty());
+    for head in [&[0x28, 0xb5, 0x2f, 0xfd][..], &[0x28, 0xb5, 0x2f, 0xfd, 0xe3, 1, 2, 3, 4, 5]] {
+        assert!(decode(Some(b"zstd"), false, head).is_empty());
+    }
+}
