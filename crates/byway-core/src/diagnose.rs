@@ -133,8 +133,6 @@ pub enum OpenTest {
     OtherName,
     /// More of the same.
     MoreTraffic,
-    /// The plain view that base URLs or interception give.
-    SeeInside,
 }
 
 impl OpenTest {
@@ -145,7 +143,6 @@ impl OpenTest {
             Self::OtherProvider => "other_provider",
             Self::OtherName => "other_name",
             Self::MoreTraffic => "more_traffic",
-            Self::SeeInside => "see_inside",
         }
     }
 }

@@ -8,7 +8,8 @@
 //!   probed                  what a probe showed
 //!   take_events             what happened, for facts and logs
 //! ```
-//! `tick` is the only place where a verdict is adopted and a detour begins, moves or ends.
+//! `tick` adopts verdicts (a 429 is one by itself, at once) and begins and moves detours; a person's
+//! order ends one at once.
 //! Invariants: a rate limit never moves traffic; never zero paths; the pace holds over all paths,
 //! probes included.
 
@@ -523,21 +524,6 @@ impl Judge {
         };
         let refused = standing.verdict.failing.iter().filter(|path| is_out(path));
         refused.fold(0, |bits, &path| bits | bit(path))
-    }
-
-    /// Notes what a person ordered.
-    pub fn order(&mut self, order: Order) {
-        if order == Order::None {
-            self.exhausted = false;
-            self.boxed_since = None;
-        }
-        self.events.push(Event::Ordered { order: order.clone() });
-        self.order = order;
-    }
-
-    /// What a person ordered.
-    pub const fn ordered(&self) -> &Order {
-        &self.order
     }
 
     /// What happened since this was last asked.

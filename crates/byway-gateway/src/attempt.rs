@@ -80,6 +80,7 @@ impl Flight<'_> {
         match &dialled {
             Ok(dialled) => {
                 self.progress.peer = Some(dialled.peer);
+                self.worker.shared.exits.local(path.name.as_str(), dialled.local.ip());
                 path.metrics.of(self.worker.index).connected();
             }
             Err(failure) => self.progress.peer = failure.peer,

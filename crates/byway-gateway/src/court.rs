@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use byway_core::choose::N_PATHS_MAX;
 use byway_core::classify::{Class, Outcome};
 use byway_core::detect::Shown;
 use byway_core::detour::Order;
@@ -202,27 +203,10 @@ impl Court {
     /// Notes whether a path carried something: the control for other providers on the same path.
     pub(crate) fn carry(&self, path: usize, outcome: &Outcome, now: Timestamp) {
         let Some(carried) = self.carried.get(path) else { return };
-        let clock = match outcome.class {
-            Class::ConnectTimeout
-            | Class::Refused
-            | Class::Reset
-            | Class::Tls
-            | Class::ReadTimeout => &carried.bad_ms,
-            Class::Dns
-            | Class::RelayError
-            | Class::OwnFault
-            | Class::LocalLimit
-            | Class::Cancelled => return,
-            Class::Ok
-            | Class::ClientError
-            | Class::Auth
-            | Class::Denied
-            | Class::RateLimited
-            | Class::BlockedIp
-            | Class::Challenge
-            | Class::Outage
-            | Class::Overload
-            | Class::Contract => &carried.good_ms,
+        let clock = match shows(outcome) {
+            Elsewhere::Good => &carried.good_ms,
+            Elsewhere::Failing => &carried.bad_ms,
+            Elsewhere::Unknown => return,
         };
         clock.store(now.as_millisecond(), Ordering::Relaxed);
     }
@@ -278,11 +262,35 @@ impl Court {
     }
 }
 
+/// What an outcome with anybody shows about the path that it went over.
+pub(crate) fn shows(outcome: &Outcome) -> Elsewhere {
+    match outcome.class {
+        Class::ConnectTimeout | Class::Refused | Class::Reset | Class::Tls | Class::ReadTimeout => {
+            Elsewhere::Failing
+        }
+        Class::Dns | Class::RelayError | Class::OwnFault | Class::LocalLimit | Class::Cancelled => {
+            Elsewhere::Unknown
+        }
+        Class::Ok
+        | Class::ClientError
+        | Class::Auth
+        | Class::Denied
+        | Class::RateLimited
+        | Class::BlockedIp
+        | Class::Challenge
+        | Class::Outage
+        | Class::Overload
+        | Class::Contract => Elsewhere::Good,
+    }
+}
+
 /// What a control of one comparison has found out so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Control {
     /// How the name servers do.
     pub(crate) dns: Elsewhere,
+    /// How the paths do with the operator's echo, where no other provider was asked.
+    pub(crate) paths: [Elsewhere; N_PATHS_MAX],
     /// Whether its answer is still to come.
     pub(crate) is_pending: bool,
 }
@@ -427,8 +435,14 @@ impl Courts {
             }
             seen
         };
+        let is_known = |seen: &Elsewhere| *seen != Elsewhere::Unknown;
         Surroundings {
-            paths: court.paths.iter().map(lately).collect(),
+            paths: court
+                .paths
+                .iter()
+                .zip(control.paths)
+                .map(|(path, echo)| Some(lately(path)).filter(is_known).unwrap_or(echo))
+                .collect(),
             dns: control.dns,
             is_pending: control.is_pending,
         }

@@ -274,6 +274,7 @@ impl Gateway {
             (old.dns.servers != new.dns.servers, "dns"),
             (old.admin != new.admin, "admin"),
             (endpoint(old) != endpoint(new), "otlp"),
+            (old.state.dir != new.state.dir || old.state.is_off != new.state.is_off, "state"),
         ] {
             if has_changed {
                 tracing::warn!(what, "this change needs a new process; `--takeover` loses nothing");

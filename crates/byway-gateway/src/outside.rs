@@ -6,10 +6,12 @@
 
 use std::net::IpAddr;
 
+use byway_core::choose::N_PATHS_MAX;
+use byway_core::diagnose::Elsewhere;
 use byway_core::route::Origin;
 use byway_net::Resolver;
 
-use crate::court::Court;
+use crate::court::{self, Court};
 use crate::probe::{self, Ask};
 use crate::prober;
 use crate::snapshot::{PathPlan, ProviderPlan, Snapshot};
@@ -53,6 +55,24 @@ pub(crate) async fn learn_exits(shared: &Shared, court: &Court) {
     }
 }
 
+/// Whether the operator's echo answers over each path of a court: the control where no other
+/// provider can be asked.
+pub(crate) async fn ask_echo(shared: &Shared, court: &Court) -> [Elsewhere; N_PATHS_MAX] {
+    let mut seen = [Elsewhere::Unknown; N_PATHS_MAX];
+    let snapshot = shared.snapshot();
+    let Some((origin, target)) = &snapshot.settings.exit_echo else { return seen };
+    let Ok(resolver) = Resolver::new(&snapshot.settings.dns) else { return seen };
+    let paths = &prober::places(&snapshot, court).paths;
+    for (seen, path) in seen.iter_mut().zip(paths) {
+        let provider = &snapshot.observed;
+        let echo = Outside { snapshot: &snapshot, provider, path, origin, target };
+        if let Some(told) = ask(shared, &resolver, &echo).await {
+            *seen = court::shows(&told.shown.outcome);
+        }
+    }
+    seen
+}
+
 /// The trace page is the provider's, and paid like a probe.
 fn is_paid(shared: &Shared, court: &Court) -> bool {
     let now = shared.clock.now();
@@ -74,7 +94,7 @@ struct Outside<'a> {
     target: &'a str,
 }
 
-async fn body(shared: &Shared, resolver: &Resolver, outside: &Outside<'_>) -> Option<String> {
+async fn ask(shared: &Shared, resolver: &Resolver, outside: &Outside<'_>) -> Option<probe::Told> {
     let Outside { snapshot, provider, path, origin, target } = *outside;
     let sample = prober::made_up(target, origin)?;
     let ask = Ask {
@@ -88,7 +108,11 @@ async fn body(shared: &Shared, resolver: &Resolver, outside: &Outside<'_>) -> Op
         body_bytes_max: ECHO_BYTES_MAX,
         body_within: probe::BODY_WITHIN,
     };
-    let told = probe::ask(resolver, &ask, &shared.clock).await;
+    Some(probe::ask(resolver, &ask, &shared.clock).await)
+}
+
+async fn body(shared: &Shared, resolver: &Resolver, outside: &Outside<'_>) -> Option<String> {
+    let told = ask(shared, resolver, outside).await?;
     let is_fine = told.shown.status == Some(200);
     let body = if told.caught.is_chunked {
         crate::look::unchunk(&told.caught.body)

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use byway_core::choose::N_PATHS_MAX;
 use byway_core::classify::Class;
 use byway_core::diagnose::Elsewhere;
 use byway_core::fact::{Fact, Value};
@@ -236,14 +237,14 @@ fn control(
         let (shared, court) = (Arc::clone(shared), Arc::clone(court));
         tasks.spawn(async move {
             let snapshot = shared.snapshot();
-            let mut dns = Elsewhere::Unknown;
+            let (mut dns, mut paths) = Default::default();
             if is_about_names {
                 dns = names(&snapshot, &court).await;
             } else {
-                ask_others(&shared, &court).await;
+                paths = ask_others(&shared, &court).await;
             }
             if let Ok(mut known) = known.lock() {
-                *known = Control { dns, is_pending: false };
+                *known = Control { dns, paths, is_pending: false };
             }
             court.bell.ring();
         });
@@ -280,15 +281,18 @@ async fn names(snapshot: &Snapshot, court: &Court) -> Elsewhere {
 
 /// Asks another provider over each path of this one, all paths at the same time: what it was last
 /// asked, if it may be asked; otherwise a connection is opened and closed.
-async fn ask_others(shared: &Arc<Shared>, court: &Arc<Court>) {
+async fn ask_others(shared: &Arc<Shared>, court: &Arc<Court>) -> [Elsewhere; N_PATHS_MAX] {
     let snapshot = shared.snapshot();
     let found = snapshot.providers.iter().find_map(|provider| {
         let other = provider.court.as_ref().filter(|other| other.name != court.name)?;
-        let is_open = other.judge().is_some_and(|judge| !judge.ordered().forbids_probes());
+        // Whoever does not want to be asked by itself is not asked for others' sake either.
+        let is_open = other.judge().is_some_and(|judge| {
+            !judge.ordered().forbids_probes() && judge.policy().probing != Probing::Off
+        });
         let shares = court.paths.iter().any(|path| other.paths.contains(path));
         (is_open && shares && provider.base.is_some()).then(|| Arc::clone(other))
     });
-    let Some(other) = found else { return };
+    let Some(other) = found else { return outside::ask_echo(shared, court).await };
     let mut asked = JoinSet::new();
     for path in &court.paths {
         let Some(index) = other.paths.iter().position(|name| name == path) else { continue };
@@ -310,6 +314,8 @@ async fn ask_others(shared: &Arc<Shared>, court: &Arc<Court>) {
         });
     }
     while asked.join_next().await.is_some() {}
+    // What they showed stands in their own court.
+    [Elsewhere::Unknown; N_PATHS_MAX]
 }
 
 /// Opens and closes a connection, with its TLS handshake.

@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::store::{BUSY_TIMEOUT, StoreError};
+use crate::store::{BUSY_TIMEOUT, StoreError, private};
 
 /// What an answer is found by.
 pub type Digest = [u8; 32];
@@ -40,6 +40,7 @@ impl CopyStore {
     /// # Errors
     /// [`StoreError`]; a file that is no database is an error and is not touched.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
+        private(file);
         let connection = Connection::open(file)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;

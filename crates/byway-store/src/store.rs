@@ -57,6 +57,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; a file that is no database is an error and is not touched.
     pub fn open(file: &Path, instance: &str) -> Result<Self, StoreError> {
+        private(file);
         let connection = Connection::open(file)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -231,6 +232,15 @@ impl Store {
         })?;
         Ok(rows.collect::<Result<Vec<_>, _>>()?)
     }
+}
+
+/// Lets nobody else read a new file; SQLite gives the files beside it the same mode. One that is
+/// there already keeps the mode that its owner gave it, and what cannot be made is the engine's to
+/// complain about.
+pub(crate) fn private(file: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let _there_already =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
 }
 
 fn stored(row: &Row<'_>) -> Result<StoredFact, rusqlite::Error> {

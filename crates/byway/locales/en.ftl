@@ -25,7 +25,6 @@ test-other_path = What would settle it: the same request over a path with anothe
 test-other_provider = What would settle it: any other provider over the same path, or `exit_echo`.
 test-other_name = What would settle it: another provider's name at the same name servers.
 test-more_traffic = What would settle it: more requests.
-test-see_inside = What would settle it: the plain view of a base URL or of interception.
 
 who-ours = Our detour works: the new path passes, and the old one still fails.
 who-theirs = { $provider } mended it without us: the old path passes again although nothing was changed on it.

@@ -25,7 +25,6 @@ test-other_path = 확인 방법: 주소가 다른 경로로 같은 요청을 보
 test-other_provider = 확인 방법: 같은 경로로 다른 제공자를 호출하거나 `exit_echo`를 설정합니다.
 test-other_name = 확인 방법: 같은 네임서버에서 다른 제공자의 이름을 조회합니다.
 test-more_traffic = 확인 방법: 요청이 더 필요합니다.
-test-see_inside = 확인 방법: 기본 URL이나 TLS 가로채기로 내용을 보게 합니다.
 
 who-ours = 우리 우회가 효과를 냈습니다: 새 경로는 되고 원래 경로는 여전히 안 됩니다.
 who-theirs = { $provider } 쪽에서 풀었습니다: 우리가 아무것도 바꾸지 않은 원래 경로가 다시 됩니다.

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -198,8 +199,7 @@ pub(crate) fn complain(message: &str) {
     eprintln!("byway: {message}");
 }
 
-/// Says something on standard output.
-#[expect(clippy::print_stdout, reason = "this is the command line speaking to a person")]
+/// Says something on standard output; whoever reads only the beginning (`| head`) is content.
 pub(crate) fn say(message: &str) {
-    println!("{message}");
+    let _reader_gone = writeln!(std::io::stdout(), "{message}");
 }

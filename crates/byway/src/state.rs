@@ -88,7 +88,7 @@ impl State {
     }
 }
 
-/// The shelf of stored answers, where any route stores them.
+/// The shelf of stored answers.
 fn copies(settings: &Settings, dir: &std::path::Path) -> Option<Copies> {
     let bytes_max = settings.state.cache.disk_bytes_max as u64;
     let opened = (bytes_max > 0).then(|| shelf::open(dir, bytes_max, wall))?;

@@ -6,13 +6,36 @@ use jiff::Timestamp;
 
 use super::{Event, Judge, Probe, Purpose, Standing, Surroundings};
 use crate::detect::Shown;
-use crate::detour::{Attribution, Detour, Ended, NoDetour, Side, attribute};
+use crate::detour::{Attribution, Detour, Ended, NoDetour, Order, Side, attribute};
 use crate::diagnose::{Kind, Verdict};
 use crate::failover::{Other, law};
 use crate::health::{Mark, State};
 use crate::time::{after, equal_jitter, since};
 
 impl Judge {
+    /// Notes what a person ordered.
+    pub fn order(&mut self, order: Order) {
+        if order == Order::None {
+            self.exhausted = false;
+            self.boxed_since = None;
+        }
+        self.events.push(Event::Ordered { order: order.clone() });
+        let forbids = match &order {
+            Order::None => None,
+            Order::Stopped(_) => Some(NoDetour::Stopped),
+            Order::Locked(_) => Some(NoDetour::Locked),
+        };
+        self.order = order;
+        if let Some(why) = forbids {
+            self.end_detour(Ended::Forbidden(why));
+        }
+    }
+
+    /// What a person ordered.
+    pub const fn ordered(&self) -> &Order {
+        &self.order
+    }
+
     /// Lets time pass: adopts verdicts, begins and ends detours, and says what to find out.
     pub fn tick(&mut self, around: &Surroundings, now: Timestamp) -> Vec<Probe> {
         for path in 0..self.paths.len() {
@@ -84,7 +107,7 @@ impl Judge {
         }
         let Some(to) = self.way_round(now) else { return };
         if self.gate.closed_for(now).is_some() {
-            return;
+            return self.say_refused(NoDetour::Gated);
         }
         match self.may_detour(now) {
             Ok(()) => {
@@ -189,12 +212,13 @@ impl Judge {
                 | Kind::OurDns
                 | Kind::OurTls
                 | Kind::OurRequest
-                | Kind::ThisPath => Attribution::Inconclusive,
+                | Kind::ThisPath
+                // A pause that is over was nobody's repair.
+                | Kind::LimitsUs => Attribution::Inconclusive,
                 Kind::Healthy
                 | Kind::BlocksAddresses
                 | Kind::ChallengesUs
                 | Kind::FailsHere
-                | Kind::LimitsUs
                 | Kind::ProviderDown
                 | Kind::ProviderSlow
                 | Kind::ContractBroken

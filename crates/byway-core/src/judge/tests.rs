@@ -464,18 +464,18 @@ fn a_stop_acts_on_the_next_request() {
         &["block", "ok"],
         "run 5; ask; stop; ask; tick; run 20; allow; tick; ask",
         expect![[r#"
-        1.75 path 0 up -> down (verdict)
-        1.75 verdict blocks_addresses [0] [1] 
-        1.75 detour 0 -> 1
-        2 whose doing: ours
-        5 over 1
-        5 order stopped
-        5 over 0
-        5 detour over 1 ends (stopped)
-        25 order none
-        25 detour 0 -> 1
-        25 over 1
-    "#]],
+            1.75 path 0 up -> down (verdict)
+            1.75 verdict blocks_addresses [0] [1] 
+            1.75 detour 0 -> 1
+            2 whose doing: ours
+            5 over 1
+            5 order stopped
+            5 detour over 1 ends (stopped)
+            5 over 0
+            25 order none
+            25 detour 0 -> 1
+            25 over 1
+        "#]],
     );
 }
 
@@ -490,8 +490,8 @@ fn a_lock_ends_the_detour_and_all_probes() {
             1.75 detour 0 -> 1
             2 whose doing: ours
             5 order locked
-            5 over 0
             5 detour over 1 ends (locked)
+            5 over 0
             605 order none
             605 detour 0 -> 1
         "#]],

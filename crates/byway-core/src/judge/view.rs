@@ -70,7 +70,10 @@ impl Judge {
             standing: self.standing.clone(),
             is_comparing: self.comparison.is_some(),
             detour: self.detour,
-            no_detour: self.may_detour(now).err(),
+            no_detour: self
+                .may_detour(now)
+                .err()
+                .or_else(|| self.gate.closed_for(now).map(|_| NoDetour::Gated)),
             order: self.order.clone(),
             gated_until: self.gate.until(now),
             n_free: self.pace.map(|pace| pace.n_free(now)),

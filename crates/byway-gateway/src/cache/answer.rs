@@ -324,9 +324,12 @@ impl Stored {
         head.push_str(&self.cache_status(how));
         if let Some((error, detail)) = how.because {
             let instance = how.instance;
-            head.push_str(&format!(
-                "Proxy-Status: {instance}; error={error}; details=\"{detail}\"\r\n"
-            ));
+            let what = match (error, how.forwarded) {
+                (Some(error), _) => format!("error={error}; "),
+                (None, Some(status)) if status > 0 => format!("received-status={status}; "),
+                (None, _) => String::new(),
+            };
+            head.push_str(&format!("Proxy-Status: {instance}; {what}details=\"{detail}\"\r\n"));
             // Obsolete (RFC 9111 §5.5), and what older clients look at.
             head.push_str("Warning: 110 byway \"Response is Stale\"\r\n");
         }
@@ -422,8 +425,8 @@ pub(crate) struct Giving<'a> {
     pub(crate) instance: &'a str,
     /// The status that the provider answered with, 0 without an answer; `None` if nobody asked.
     pub(crate) forwarded: Option<u16>,
-    /// What it is given instead of: the RFC 9209 error type, and our class.
-    pub(crate) because: Option<(&'static str, &'static str)>,
+    /// What it is given instead of: the RFC 9209 error type where nobody answered, and our class.
+    pub(crate) because: Option<(Option<&'static str>, &'static str)>,
     pub(crate) is_head: bool,
     /// Whether the caller has it already.
     pub(crate) is_known: bool,

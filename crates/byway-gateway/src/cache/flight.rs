@@ -229,12 +229,15 @@ impl Flight<'_> {
             && asked.is_some_and(|asked| given.stored.is_known_to(asked));
         let because = given.instead_of.map(|outcome| {
             let error = match outcome.class {
-                Class::ConnectTimeout | Class::ReadTimeout => "connection_timeout",
-                Class::Reset => "connection_terminated",
-                Class::Refused => "connection_refused",
-                Class::Dns => "dns_error",
-                Class::Tls => "tls_protocol_error",
-                Class::LocalLimit => "connection_limit_reached",
+                Class::ConnectTimeout => Some("connection_timeout"),
+                Class::ReadTimeout => Some("http_response_timeout"),
+                Class::Reset => Some("connection_terminated"),
+                Class::Refused => Some("connection_refused"),
+                Class::Dns => Some("dns_error"),
+                Class::Tls => Some("tls_protocol_error"),
+                Class::RelayError => Some("destination_unavailable"),
+                Class::OwnFault => Some("proxy_internal_error"),
+                // There was an answer, or nobody was asked.
                 Class::Ok
                 | Class::ClientError
                 | Class::Auth
@@ -244,10 +247,9 @@ impl Flight<'_> {
                 | Class::Challenge
                 | Class::Outage
                 | Class::Overload
+                | Class::LocalLimit
                 | Class::Contract
-                | Class::RelayError
-                | Class::OwnFault
-                | Class::Cancelled => "http_response_incomplete",
+                | Class::Cancelled => None,
             };
             (error, outcome.class.as_str())
         });

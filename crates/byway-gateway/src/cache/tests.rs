@@ -157,7 +157,7 @@ fn a_given_answer_tells_its_age_and_leaves_the_old_connection_out() {
     assert!(given.contains("\r\nAge: 13\r\n") && given.contains("\r\nX-Id: 7\r\n"), "{given}");
     assert!(!given.contains("X-Hop") && !given.contains("Keep-Alive"), "{given}");
     let mut out = Vec::new();
-    let because = Some(("http_response_incomplete", "blocked_ip"));
+    let because = Some((None, "blocked_ip"));
     let giving = Giving {
         instance: "byway",
         forwarded: Some(403),
@@ -173,7 +173,10 @@ fn a_given_answer_tells_its_age_and_leaves_the_old_connection_out() {
     assert!(!given.contains("Set-Cookie"), "an old session is not begun again: {given}");
     let status = "Cache-Status: byway; fwd=stale; fwd-status=403; ttl=-33; detail=blocked_ip\r\n";
     assert!(given.contains(status), "{given}");
-    assert!(given.contains("Proxy-Status: byway; error="), "{given}");
+    assert!(
+        given.contains("Proxy-Status: byway; received-status=403; details=\"blocked_ip\"\r\n"),
+        "{given}"
+    );
     assert!(given.ends_with("Content-Length: 4\r\nConnection: close\r\n\r\n"), "{given}");
 }
 

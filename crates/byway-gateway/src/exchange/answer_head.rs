@@ -75,7 +75,9 @@ impl Exchange<'_> {
         }
         let status = head.shape.status;
         let content_type = head.field(Known::ContentType).map(|span| span.value(head.raw));
-        let has_mitigation = head.field(Known::Mitigation).is_some();
+        // A pause that the provider asks for counts whatever the status.
+        let has_mitigation =
+            head.field(Known::Mitigation).is_some() || head.field(Known::RetryAfter).is_some();
         let is_suspicious =
             catch.is_judged && catch.suspicion.of_head(status, content_type, has_mitigation);
         let is_held = is_suspicious || catch.is_confirming && status == 304;

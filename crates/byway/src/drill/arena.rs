@@ -132,11 +132,12 @@ pub(crate) async fn run(
     })
     .await;
     let explained = gateway.observer().explain(None);
+    // What happens from here on is the arena being taken down.
+    watcher.look(progress);
     stop.cancel();
     tasks.close();
     tasks.wait().await;
     tokio::task::spawn_blocking(move || gateway.stop()).await?;
-    watcher.look(progress);
     let received = world.providers.first().map(|(_, first)| first.received());
     let calls = std::mem::take(&mut *calls.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Ran {
