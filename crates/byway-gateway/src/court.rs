@@ -418,19 +418,17 @@ impl Courts {
         // What others showed before this trouble began says nothing about it.
         let began = court.judge().and_then(|judge| judge.compares()).map(|(began, _)| began);
         let since = began.unwrap_or(now).as_millisecond().saturating_sub(1);
-        let others: Vec<Arc<Court>> = self
-            .all()
-            .into_iter()
-            .map(|(_, other)| other)
-            .filter(|o| o.name != court.name)
-            .collect();
         let lately = |path: &String| {
             let mut seen = Elsewhere::Unknown;
-            for other in &others {
-                match other.lately(path, since) {
-                    Elsewhere::Good => return Elsewhere::Good,
-                    Elsewhere::Failing => seen = Elsewhere::Failing,
-                    Elsewhere::Unknown => {}
+            // Nobody wants to know while nothing is compared; and there may be many of us.
+            for courts in [&self.listed, &self.observed].into_iter().filter(|_| began.is_some()) {
+                let Ok(courts) = courts.lock() else { continue };
+                for other in courts.values().filter(|other| other.name != court.name) {
+                    match other.lately(path, since) {
+                        Elsewhere::Good => return Elsewhere::Good,
+                        Elsewhere::Failing => seen = Elsewhere::Failing,
+                        Elsewhere::Unknown => {}
+                    }
                 }
             }
             seen
