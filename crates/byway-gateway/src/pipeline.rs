@@ -261,6 +261,7 @@ impl<'a> Flight<'a> {
                             return self.run_tunnel(caller, connection.stream, up, rest).await;
                         }
                         End::Held if self.progress.next == Next::Copy => {
+                            self.keep(lane, connection);
                             match self.copied() {
                                 Some(given) => return given,
                                 None => self.ask_plainly(),
@@ -269,6 +270,7 @@ impl<'a> Flight<'a> {
                             continue;
                         }
                         End::Held => {
+                            self.keep(lane, connection);
                             path.metrics.of(self.worker.index).attempt_failed();
                             if let Err((cause, later)) =
                                 self.go_on(plan, &mut position, &mut repeated).await
@@ -379,17 +381,21 @@ impl<'a> Flight<'a> {
 
     /// The answer is delivered: the connections go where they belong.
     fn answered(&self, lane: Lane, connection: Connection) -> After {
-        let seen = &self.progress.seen;
-        if seen.provider_open {
+        self.keep(lane, connection);
+        match (self.progress.seen.caller_open, self.request.body.is_done()) {
+            (true, _) => After::KeepOpen,
+            (false, true) => After::Close,
+            (false, false) => After::Linger,
+        }
+    }
+
+    /// Keeps the provider's connection, if it can be used again.
+    fn keep(&self, lane: Lane, connection: Connection) {
+        if self.progress.seen.provider_open {
             let expires = self.progress.started + self.provider.deadlines.idle_provider;
             let n_max = self.snapshot.settings.limits.n_idle_per_lane_max;
             let Connection { stream, absolute_form } = connection;
             self.worker.pool.put(lane, stream, absolute_form, expires, n_max);
-        }
-        match (seen.caller_open, self.request.body.is_done()) {
-            (true, _) => After::KeepOpen,
-            (false, true) => After::Close,
-            (false, false) => After::Linger,
         }
     }
 
