@@ -395,8 +395,11 @@ impl PathHealth {
                 None
             }
             Mark::Soft if !permit.is_probe => None,
-            Mark::Hard { .. } if !permit.is_probe && matches!(self.state, State::Down { .. }) => {
+            // As quiet as the good one before it: where nothing else is left and every second request
+            // fails, each would be a transition, and the backoff at its end in no time.
+            Mark::Hard { .. } if !permit.is_probe => {
                 self.window.add(now, 0, 1);
+                self.state = State::Down { until: self.probe_at() };
                 None
             }
             Mark::Soft | Mark::Hard { .. } => {

@@ -3,7 +3,6 @@
 use byway_core::classify::Class;
 use byway_core::route::{Asked, Origin, Scheme};
 use byway_net::Resolver;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::court::Court;
@@ -67,7 +66,12 @@ pub(crate) async fn attempt(shared: &Shared, url: &str, method: &str) -> Result<
             shared.exits.local(path.name.as_str(), local.ip());
         }
         results.push(result(shared, &snapshot, path, &told));
-        if heed(court, &told, shared.clock.now()) {
+        let (outcome, now) = (&told.shown.outcome, shared.clock.now());
+        if let Some(court) = court {
+            court.heed(outcome, told.pause, now);
+        }
+        let is_gated = court.is_some_and(|court| court.gate_opens_in(now).is_some());
+        if is_gated || outcome.class == Class::RateLimited {
             break;
         }
     }
@@ -78,20 +82,6 @@ pub(crate) async fn attempt(shared: &Shared, url: &str, method: &str) -> Result<
         "at": shared.clock.now().to_string(),
         "results": results,
     }))
-}
-
-/// Closes the gate if the provider asks for that; whether no other path may be asked.
-fn heed(court: Option<&Court>, told: &Told, now: Timestamp) -> bool {
-    let is_429 = told.shown.outcome.class == Class::RateLimited;
-    if (is_429 || told.pause.is_some())
-        && let Some(court) = court
-        && let Some(mut judge) = court.judge()
-    {
-        judge.limited(told.pause, is_429, now);
-        drop(judge);
-        court.bell.ring();
-    }
-    is_429 || court.is_some_and(|court| court.gate_opens_in(now).is_some())
 }
 
 fn name(provider: &ProviderPlan) -> &str {

@@ -22,7 +22,7 @@ use byway_core::judge::{Judge, Leave, Passage, PathSpec, Surroundings};
 use byway_core::policy::Policy;
 use byway_core::route::Origin;
 use byway_wire::request::RequestShape;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 /// Hosts that nobody lists are judged one by one, up to this many.
@@ -172,6 +172,18 @@ impl Court {
     /// Whether the provider asked us to stay away.
     pub(crate) fn gate_opens_in(&self, now: Timestamp) -> Option<Duration> {
         self.judge().and_then(|judge| judge.gate_opens_in(now))
+    }
+
+    /// Closes the gate if the provider asked for that.
+    pub(crate) fn heed(&self, outcome: &Outcome, pause: Option<SignedDuration>, now: Timestamp) {
+        let is_429 = outcome.class == Class::RateLimited;
+        if !is_429 && pause.is_none() {
+            return;
+        }
+        let Some(mut judge) = self.judge() else { return };
+        judge.limited(pause, is_429, now);
+        drop(judge);
+        self.bell.ring();
     }
 
     /// Takes a retry from the budget.

@@ -76,14 +76,8 @@ impl Flight<'_> {
     ) -> Next {
         let Witnessed { mut shown, pause, signs, .. } = self.witness(caught, seen);
         let now = self.worker.clock.now();
-        let is_429 = shown.outcome.class == Class::RateLimited;
-        if let Some(court) = self.court
-            && (is_429 || pause.is_some())
-            && let Some(mut judge) = court.judge()
-        {
-            judge.limited(pause, is_429, now);
-            drop(judge);
-            court.bell.ring();
+        if let Some(court) = self.court {
+            court.heed(&shown.outcome, pause, now);
         }
         // An answer was given: the provider may have acted on the request.
         shown.outcome.resend = classify::Resend::IfIdempotent;

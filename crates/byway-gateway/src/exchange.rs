@@ -222,20 +222,18 @@ impl<'a> Exchange<'a> {
     }
 
     fn end(&mut self) -> End {
-        let sent_all = matches!(self.sending, Sending::Done);
-        let keeps_alive = self.seen.answer.is_some_and(|answer| answer.keep_alive);
-        if self.is_holding {
-            // What is held is for the caller; if the provider has no more to say, it may be asked
-            // again.
-            let is_whole =
-                self.receiving == Receiving::Done && self.answer.len() == self.answer_ready;
-            self.seen.provider_open = sent_all && keeps_alive && is_whole;
-            return End::Held;
-        }
-        if self.receiving == Receiving::Switched {
+        if self.receiving == Receiving::Switched && !self.is_holding {
             return End::Switched(std::mem::take(&mut self.answer));
         }
-        self.seen.provider_open = sent_all && keeps_alive && self.answer.is_empty();
+        let sent_all = matches!(self.sending, Sending::Done);
+        // What is held without a body stands in the buffer, and nothing behind it.
+        self.seen.provider_open = sent_all
+            && self.receiving == Receiving::Done
+            && self.answer.len() == self.answer_ready
+            && self.seen.answer.is_some_and(|answer| answer.keep_alive);
+        if self.is_holding {
+            return End::Held;
+        }
         self.seen.caller_open &= sent_all;
         End::Complete
     }

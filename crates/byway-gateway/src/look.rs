@@ -26,6 +26,8 @@ pub(crate) fn decode(coding: Option<&[u8]>, is_chunked: bool, raw: &[u8]) -> Vec
         bytes = match *coding {
             "gzip" | "x-gzip" => take(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
             "deflate" => inflate(&bytes),
+            // Windows of up to 1 GiB, which are no part of `br` (RFC 7932 §9.1).
+            "br" if bytes.first().is_some_and(|first| first & 0x7f == 0x11) => Vec::new(),
             "br" => take(brotli_decompressor::Decompressor::new(bytes.as_slice(), 4096)),
             "zstd" => unzstd(&bytes),
             _ => return bytes,

@@ -263,17 +263,16 @@ impl<'a> Flight<'a> {
                             return self.run_tunnel(caller, connection.stream, up, rest).await;
                         }
                         End::Held if self.progress.next == Next::Copy => {
+                            self.keep(lane, connection);
                             match self.copied() {
-                                Some(given) => {
-                                    self.put_back(lane, connection);
-                                    return given;
-                                }
+                                Some(given) => return given,
                                 None => self.ask_plainly(),
                             }
                             repeated = true;
                             continue;
                         }
                         End::Held => {
+                            self.keep(lane, connection);
                             path.metrics.of(self.worker.index).attempt_failed();
                             if let Err((cause, later)) =
                                 self.go_on(plan, &mut position, &mut repeated).await
@@ -384,17 +383,16 @@ impl<'a> Flight<'a> {
 
     /// The answer is delivered: the connections go where they belong.
     fn answered(&self, lane: Lane, connection: Connection) -> After {
-        self.put_back(lane, connection);
-        let seen = &self.progress.seen;
-        match (seen.caller_open, self.request.body.is_done()) {
+        self.keep(lane, connection);
+        match (self.progress.seen.caller_open, self.request.body.is_done()) {
             (true, _) => After::KeepOpen,
             (false, true) => After::Close,
             (false, false) => After::Linger,
         }
     }
 
-    /// Keeps the provider's connection for the next request, if it can be used again.
-    fn put_back(&self, lane: Lane, connection: Connection) {
+    /// Keeps the provider's connection, if it can be used again.
+    fn keep(&self, lane: Lane, connection: Connection) {
         if self.progress.seen.provider_open {
             let expires = self.progress.started + self.provider.deadlines.idle_provider;
             let n_max = self.snapshot.settings.limits.n_idle_per_lane_max;

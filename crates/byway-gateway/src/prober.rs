@@ -141,12 +141,9 @@ async fn find_out(shared: &Arc<Shared>, court: &Arc<Court>, probe: Probe) {
     let now = shared.clock.now();
     let Some(mut judge) = court.judge() else { return };
     judge.probed(probe, told.as_ref().map(|told| &told.shown), now);
-    let Some(told) = told else { return };
-    let is_429 = told.shown.outcome.class == Class::RateLimited;
-    if is_429 || told.pause.is_some() {
-        judge.limited(told.pause, is_429, now);
-    }
     drop(judge);
+    let Some(told) = told else { return };
+    court.heed(&told.shown.outcome, told.pause, now);
     court.carry(probe.path, &told.shown.outcome, now);
     shared.metrics.probes.fetch_add(1, Ordering::Relaxed);
     let fact = Fact::new(now, "probe")

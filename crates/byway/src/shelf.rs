@@ -120,8 +120,11 @@ fn run(
     now: fn() -> Timestamp,
 ) {
     let mut n_puts = 0;
+    // A full disk fails every time; it is said once, until it works again.
+    let mut is_failing = false;
     while let Ok(errand) = errands.recv() {
         forget(&mut store, known);
+        let is_put = matches!(errand, Errand::Put(_));
         let done = match errand {
             Errand::Put(KeptAnswer { target, variant, bytes }) => {
                 n_puts += 1;
@@ -146,9 +149,19 @@ fn run(
         } else {
             Ok(())
         };
-        if let Err(error) = done.and(retained) {
-            let error = format!("{:#}", anyhow::Error::new(error));
-            tracing::warn!(error, "a stored answer is not kept");
+        let done = done.and(retained);
+        // That something can be read does not say that something can be written.
+        if done.is_ok() && !is_put {
+            continue;
+        }
+        let was_failing = std::mem::replace(&mut is_failing, done.is_err());
+        match done {
+            Err(error) if !was_failing => {
+                let error = format!("{:#}", anyhow::Error::new(error));
+                tracing::warn!(error, "stored answers are not kept");
+            }
+            Ok(()) if was_failing => tracing::info!("stored answers are kept again"),
+            Ok(()) | Err(_) => {}
         }
     }
 }
@@ -171,9 +184,14 @@ fn retain(
     bytes_max: u64,
     known: &Known,
 ) -> Result<(), byway_store::StoreError> {
+    let before = store.targets()?;
     if store.retain_copies(bytes_max)? {
-        let left = store.targets()?.into_iter().collect();
-        *known.targets() = left;
+        let left: HashSet<Digest> = store.targets()?.into_iter().collect();
+        let mut known = known.targets();
+        // Not what waits in the queue: it must be found, and can be forgotten.
+        before.iter().filter(|target| !left.contains(*target)).for_each(|gone| {
+            known.remove(gone);
+        });
     }
     Ok(())
 }

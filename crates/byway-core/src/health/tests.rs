@@ -262,3 +262,14 @@ fn re_entry_trips_at_least_as_fast() {
         assert!(trip_after(&mut health, now) <= first);
     }
 }
+
+#[test]
+fn traffic_that_half_works_with_nowhere_else_to_go_is_one_transition() {
+    check(
+        "0 h h h h h; 1 g h g h g h g h; 2 g h g h; 9 Ph; 10 g h",
+        expect![[r#"
+        t=0 down (consecutive)
+        end down
+    "#]],
+    );
+}

@@ -765,7 +765,6 @@ fn a_caller_who_leaves_does_not_make_a_known_failure_new() {
             41 over 0
             41 over 0
             41 over 0
-            41 path 0 probing -> down (probe_failed)
             41 probe (compare) over 0
             41 probe (compare) over 1
         "#]],

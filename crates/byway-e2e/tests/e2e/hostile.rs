@@ -327,3 +327,74 @@ fn a_locked_store_makes_neither_requests_nor_metrics_wait() {
         assert_eq!(ordered.join().expect("no panic"), 200);
     });
 }
+
+#[test]
+fn a_confirmed_answer_keeps_the_connection_that_confirmed_it() {
+    let origin = shop(|message, _| match message.field("if-none-match") {
+        Some(_) => b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n".to_vec(),
+        None => answer("200 OK", "Cache-Control: max-age=0\r\nETag: \"a\"\r\n", "x"),
+    });
+    let gateway = gateway(&origin, "", "cache = true");
+    let mut caller = gateway.connect();
+    for n in 0..5 {
+        let request = format!("GET /to/shop/x HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.addr);
+        caller.write_all(request.as_bytes()).expect("taken");
+        let given = raw::read_message(&mut caller, raw::Kind::Answer).expect("an answer");
+        assert_eq!((given.status(), given.body.as_slice()), (200, &b"x"[..]));
+        process::until("its line", || (gateway.lines().len() > n).then_some(()));
+    }
+    assert_eq!((origin.messages().len(), origin.n_connections()), (5, 1));
+}
+
+/// A provider's answers are stored, and then its disk fails in one way or another.
+#[test]
+fn a_shelf_that_breaks_meanwhile_breaks_no_request() {
+    let origin = shop(|_, n| answer("200 OK", "Cache-Control: max-age=60\r\n", &format!("{n}")));
+    for breaks in ["delete", "garble", "replace"] {
+        let gateway = gateway(&origin, "", "cache = true");
+        ask(&gateway, "GET", "/before", "");
+        let file = gateway.state().join("copies.db");
+        for name in ["copies.db", "copies.db-wal", "copies.db-shm"] {
+            let file = gateway.state().join(name);
+            let done = match breaks {
+                "delete" => std::fs::remove_file(file),
+                _ => std::fs::write(file, "x".repeat(9999)),
+            };
+            done.expect("ours");
+        }
+        if breaks == "replace" {
+            std::fs::remove_file(&file).and_then(|()| std::fs::create_dir(&file)).expect("ours");
+        }
+        for n in 0..4 {
+            let first = ask(&gateway, "GET", &format!("/{n}"), "");
+            let again = ask(&gateway, "GET", &format!("/{n}"), "");
+            assert_eq!((first.status(), &first.body), (200, &again.body), "{breaks}");
+            assert_eq!(
+                ask(&gateway, "POST", &format!("/{n}"), "Content-Length: 0\r\n").status(),
+                200
+            );
+        }
+        assert!(!gateway.errors().iter().any(|line| line.contains("panicked")), "{breaks}");
+    }
+}
+
+#[test]
+fn with_no_room_at_all_nothing_is_stored_and_everything_is_answered() {
+    let origin = shop(|_, _| answer("200 OK", "Cache-Control: max-age=60\r\n", "x"));
+    let none = "[state]\ncache_memory_bytes_max = \"0\"\ncache_disk_bytes_max = \"0\"\n";
+    let gateway = gateway(&origin, "", &format!("cache = true\n{none}"));
+    for n in 1..=3 {
+        assert_eq!(ask(&gateway, "GET", "/x", "").body, b"x");
+        assert_eq!(origin.messages().len(), n);
+    }
+}
+
+#[test]
+fn what_memory_has_no_room_for_is_given_from_disk() {
+    let origin = shop(|_, _| answer("200 OK", "Cache-Control: max-age=60\r\n", "x"));
+    let gateway = gateway(&origin, "", "cache = true\n[state]\ncache_memory_bytes_max = \"0\"\n");
+    ask(&gateway, "GET", "/x", "");
+    process::until("a hit", || {
+        ask(&gateway, "GET", "/x", "").field("cache-status").is_some().then_some(())
+    });
+}

@@ -150,10 +150,5 @@ fn tell(court: &Court, path: usize, going: &mut Going<'_>, told: &Told, now: Tim
     let outcome = &told.shown.outcome;
     court.finish(path, &going.passage, &told.shown, now);
     going.is_good = Mark::of(outcome) == Mark::Good;
-    let is_429 = outcome.class == Class::RateLimited;
-    if (is_429 || told.pause.is_some())
-        && let Some(mut judge) = court.judge()
-    {
-        judge.limited(told.pause, is_429, now);
-    }
+    court.heed(outcome, told.pause, now);
 }

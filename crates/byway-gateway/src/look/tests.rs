@@ -119,3 +119,15 @@ fn a_zstd_window_that_http_does_not_allow_is_not_filled() {
         assert!(decode(Some(b"zstd"), false, head).is_empty());
     }
 }
+
+#[test]
+fn a_brotli_window_that_http_does_not_allow_is_not_opened() {
+    let mut out = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams {
+        large_window: true,
+        lgwin: 30,
+        ..brotli::enc::BrotliEncoderParams::default()
+    };
+    brotli::BrotliCompress(&mut &*PAGE, &mut out, &parameters).unwrap();
+    assert!(decode(Some(b"br"), false, &out).is_empty());
+}
