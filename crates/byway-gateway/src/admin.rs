@@ -114,14 +114,24 @@ async fn order(State(admin): State<Admin>, body: Bytes) -> Response {
         let why = format!("no provider `{provider}` is judged here");
         return json(StatusCode::NOT_FOUND, &json!({ "error": why }));
     }
-    // Kept first: an order that would be forgotten must not look as if it stood. Elsewhere: a disk
-    // that makes it wait must not make metrics and signals wait.
+    // A kill switch is pulled first and kept then; what lifts one must be kept before it counts.
+    // Elsewhere: a disk that makes it wait must not make metrics and signals wait.
+    let holds_back = order != Order::None;
+    if holds_back {
+        admin.observer.order(provider, order.clone());
+    }
     let (keep, name, kept) = (Arc::clone(&admin.keep_order), provider.to_owned(), order.clone());
     let kept = tokio::task::spawn_blocking(move || keep(&name, &kept)).await;
     if let Err(why) = kept.unwrap_or_else(|_| Err("the order cannot be kept".to_owned())) {
+        let why = match holds_back {
+            true => format!("the order is in force, and forgotten at the next start: {why}"),
+            false => why,
+        };
         return json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": why }));
     }
-    admin.observer.order(provider, order);
+    if !holds_back {
+        admin.observer.order(provider, order);
+    }
     json(StatusCode::OK, &admin.observer.explain(Some(provider)))
 }
 

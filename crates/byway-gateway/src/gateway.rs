@@ -72,6 +72,8 @@ pub struct Places {
     pub facts: Option<SyncSender<Fact>>,
     /// Stored answers, to be kept.
     pub copies: Option<Copies>,
+    /// What people ordered before this start, by provider; in force before anybody is let in.
+    pub orders: Vec<(String, Order)>,
 }
 
 /// A running data plane.
@@ -124,6 +126,9 @@ impl Gateway {
         let own: Arc<[SocketAddr]> = own.into();
         let (lines, writer) = Lines::start(Arc::clone(&metrics));
         let courts = Courts::default();
+        for (provider, order) in places.orders {
+            courts.order(&provider, order);
+        }
         let cache = Cache::new(settings.state.cache, places.copies);
         let snapshot = Snapshot::compile(settings, 1, Arc::clone(&own), &metrics, &courts)?;
         let shared = Arc::new(Shared {

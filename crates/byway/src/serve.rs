@@ -61,17 +61,17 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         None => (None, None),
     };
     let state = State::open(&settings);
-    let places = Places { spans, facts: state.facts.clone(), copies: state.copies.clone() };
+    let places = Places {
+        spans,
+        facts: state.facts.clone(),
+        copies: state.copies.clone(),
+        orders: state.orders.clone(),
+    };
     let gateway =
         Gateway::start(settings.clone(), callers, places).map_err(|error| told(error, first))?;
     for (provider, order) in &state.orders {
-        if !gateway.observer().order(provider, order.clone()) {
-            tracing::warn!(
-                provider,
-                order = order.as_str(),
-                "an order for a provider that is gone"
-            );
-        }
+        let is_listed = settings.providers.iter().any(|known| known.name.as_str() == provider);
+        tracing::info!(provider, order = order.as_str(), is_listed, "an order stands");
     }
     let successors = match (successors, gateway.addresses().first()) {
         (None, Some(addr)) => takeover::announce(*addr)

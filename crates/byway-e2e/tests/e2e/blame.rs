@@ -376,7 +376,11 @@ fn a_store_that_cannot_be_opened_stops_nobody() {
     let warned = gateway.errors().iter().any(|line| line.contains("facts and orders are not kept"));
     assert!(warned, "{:#?}", gateway.errors());
     let refused = gateway.operate(&["detour", "stop", "shop", "--by", "kim"]);
-    assert_eq!(refused.code, 1, "an order that would be forgotten is not taken: {refused:?}");
+    assert_eq!(refused.code, 1, "it will be forgotten: {refused:?}");
+    assert!(refused.err.contains("the order is in force"), "{refused:?}");
+    assert_eq!(gateway.explained("shop")["order"]["kind"], "stopped");
+    let lifted = gateway.operate(&["detour", "allow", "shop"]);
+    assert_eq!(lifted.code, 1, "what lifts an order must be kept: {lifted:?}");
 }
 
 #[test]
