@@ -87,10 +87,11 @@ impl Learnt {
         Suspicion::new(kind.and_then(|kind| Kind::ALL.get(usize::from(kind)).copied()))
     }
 
-    /// Whether this answer should be learnt from: the first ones, then one in 64.
+    /// Whether this answer should be learnt from: the first ones, then one in 256: reading a head
+    /// for it costs as much as passing one on.
     pub(crate) fn wants(&self) -> bool {
         let n = self.n_seen.fetch_add(1, Ordering::Relaxed);
-        n < 32 || n.is_multiple_of(64)
+        n < 32 || n.is_multiple_of(256)
     }
 }
 

@@ -156,13 +156,15 @@ impl Flight<'_> {
             }),
             now: self.worker.clock.at(now),
         };
-        if caught.is_learnt
-            && !caught.is_suspicious
-            && let Some(learnt) = learnt
-        {
-            witness::with_answer(caught, &about, |answer| learnt.learn(answer));
-        }
-        let witnessed = witness::judge(caught, &about);
+        let witnessed = if caught.is_suspicious {
+            witness::judge(caught, &about)
+        } else {
+            witness::ordinary(caught, &about, |answer| {
+                if let Some(learnt) = learnt.filter(|_| caught.is_learnt) {
+                    learnt.learn(answer);
+                }
+            })
+        };
         if let (Some(court), Some(allowance)) = (self.court, witnessed.allowance) {
             court.allow(allowance, about.now);
         }

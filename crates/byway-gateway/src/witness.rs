@@ -81,6 +81,24 @@ pub(crate) fn judge(caught: &Caught, about: &About<'_>) -> Witnessed {
     })
 }
 
+/// An answer that nothing is suspicious about: its status says all; `then` may learn from it.
+pub(crate) fn ordinary(
+    caught: &Caught,
+    about: &About<'_>,
+    then: impl FnOnce(&Answer<'_>),
+) -> Witnessed {
+    with_answer(caught, about, |answer| {
+        then(answer);
+        let outcome = judge_status(answer.status, about.signatures);
+        Witnessed {
+            shown: Shown { outcome, status: Some(answer.status), cause: None },
+            pause: None,
+            allowance: hint::allowance(answer, about.now),
+            signs: Vec::new(),
+        }
+    })
+}
+
 /// Judges an answer by its status alone.
 pub(crate) fn judge_status(status: u16, signatures: &Signatures) -> Outcome {
     classify::classify(&Evidence::Answered(Answer::bare(status)), signatures)
