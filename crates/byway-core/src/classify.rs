@@ -180,7 +180,7 @@ pub struct Outcome {
     pub confidence: Confidence,
     /// Whether it may be sent again.
     pub resend: Resend,
-    /// Whose edge answered, whether or not it refused: an index into [`Signatures::edges`].
+    /// Whose edge answered, whether or not it refused: see [`Signatures::edge_name`].
     pub edge: Option<EdgeId>,
     /// The signature that decided: an index into [`Signatures`].
     pub signature: Option<SignatureId>,

@@ -225,7 +225,9 @@ pub fn diagnose(case: &Case<'_>) -> Verdict {
         failing: indices(&named),
         healthy: indices(&healthy),
         open_test,
-        only_tunnels: case.only_tunnels,
+        // Names and connections are seen whatever the way in.
+        only_tunnels: case.only_tunnels
+            && !matches!(class, Some(Class::Dns | Class::ConnectTimeout | Class::Refused)),
         seen: case.witnesses.iter().map(|w| Seen::from(w.arm)).collect(),
     }
 }

@@ -36,7 +36,7 @@ pub struct Scenario {
     /// What Byway must say, in this order.
     pub expects: Vec<Expect>,
     /// What it must not say.
-    pub nevers: Vec<Never>,
+    pub forbids: Vec<Never>,
     /// Requests that may fail before the first verdict; any number if not given.
     pub lost_max: Option<u32>,
     /// Requests that may fail after the verdict; any number if not given.
@@ -274,7 +274,7 @@ impl Scenario {
                     None => (rest, None),
                     Some((says, before)) => (says, Some(duration(before)?)),
                 };
-                self.nevers.push(Never { says: says.to_owned(), before });
+                self.forbids.push(Never { says: says.to_owned(), before });
             }
             other => return Err(format!("`{other}` is not known")),
         }

@@ -80,7 +80,7 @@ pub fn check(scenario: &Scenario, lines: &[Line]) -> Vec<Check> {
             from += index + 1;
         }
     }
-    for never in &scenario.nevers {
+    for never in &scenario.forbids {
         let is_said = |line: &&Line| {
             says(&line.text, &never.says) && never.before.is_none_or(|before| line.at < before)
         };

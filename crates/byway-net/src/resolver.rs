@@ -139,11 +139,8 @@ impl Resolver {
         Err(failure)
     }
 
-    /// The addresses of a name in both families: what came in time, IPv4 first.
-    ///
-    /// Cancel safe, as [`Self::lookup`] is.
     /// Whether the name servers answer for this name at all; that there is no such name is an
-    /// answer, too. Addresses and names of this machine are nothing to ask about: `None`.
+    /// answer, too. Addresses and names of this machine are nothing to ask about: `None`. Cancel safe.
     pub async fn is_answered(&self, host: &str) -> Option<bool> {
         let is_asked = host_kind(host) == HostKind::Name && !is_localhost(host);
         if !is_asked {
@@ -156,6 +153,9 @@ impl Resolver {
         })
     }
 
+    /// The addresses of a name in both families: what came in time, IPv4 first.
+    ///
+    /// Cancel safe, as [`Self::lookup`] is.
     pub(crate) async fn lookup_both(&self, host: &str) -> Result<Vec<IpAddr>, DnsFailure> {
         let mut v4 = pin!(self.lookup(host, Family::V4));
         let mut v6 = pin!(self.lookup(host, Family::V6));

@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::store::{BUSY_TIMEOUT, StoreError, private};
+use crate::store::{BUSY_TIMEOUT, StoreError, private, used_bytes};
 
 /// What an answer is found by.
 pub type Digest = [u8; 32];
@@ -110,7 +110,7 @@ impl CopyStore {
     /// [`StoreError`].
     pub fn retain_copies(&mut self, bytes_max: u64) -> Result<bool, StoreError> {
         let mut did = false;
-        while self.bytes()? > bytes_max {
+        while used_bytes(&self.connection)? > bytes_max {
             let went = self.connection.execute(
                 "DELETE FROM copy WHERE (target, variant) IN
                      (SELECT target, variant FROM copy ORDER BY at LIMIT ?1)",
@@ -125,16 +125,6 @@ impl CopyStore {
             self.connection.execute_batch("PRAGMA incremental_vacuum")?;
         }
         Ok(did)
-    }
-
-    fn bytes(&self) -> Result<u64, StoreError> {
-        let number = |name: &str| -> Result<u64, rusqlite::Error> {
-            self.connection
-                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
-                .map(|n| u64::try_from(n).unwrap_or(0))
-        };
-        let used = number("page_count")?.saturating_sub(number("freelist_count")?);
-        Ok(used * number("page_size")?)
     }
 }
 

@@ -186,13 +186,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn bytes(&self) -> Result<u64, StoreError> {
-        let number = |name: &str| -> Result<u64, rusqlite::Error> {
-            self.connection
-                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
-                .map(|n| u64::try_from(n).unwrap_or(0))
-        };
-        let used = number("page_count")?.saturating_sub(number("freelist_count")?);
-        Ok(used * number("page_size")?)
+        used_bytes(&self.connection)
     }
 
     /// Keeps a person's order, on disk before it returns.
@@ -232,6 +226,17 @@ impl Store {
         })?;
         Ok(rows.collect::<Result<Vec<_>, _>>()?)
     }
+}
+
+/// What a file holds, without free pages.
+pub(crate) fn used_bytes(connection: &Connection) -> Result<u64, StoreError> {
+    let number = |name: &str| -> Result<u64, rusqlite::Error> {
+        connection
+            .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+            .map(|n| u64::try_from(n).unwrap_or(0))
+    };
+    let used = number("page_count")?.saturating_sub(number("freelist_count")?);
+    Ok(used * number("page_size")?)
 }
 
 /// Lets nobody else read a new file; SQLite gives the files beside it the same mode. One that is

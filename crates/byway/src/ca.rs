@@ -73,16 +73,23 @@ pub(crate) struct PlaceArgs {
 /// # Errors
 /// If files cannot be read or written.
 pub(crate) fn run(args: &CaArgs) -> anyhow::Result<ExitCode> {
+    let place = match &args.what {
+        What::Make { place, .. } | What::Show { place, .. } | What::Trust { place } => place,
+        What::Untrust => return untrust(),
+    };
+    let settings = match cli::settings(place.config.as_deref(), place.state.as_deref()) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            cli::complain(&problems);
+            return Ok(ExitCode::from(2));
+        }
+    };
     match &args.what {
-        What::Make { force, place } => make(*force, place),
-        What::Show { json, place } => show(*json, place),
-        What::Trust { place } => trust(place),
+        What::Make { force, .. } => make(*force, &settings),
+        What::Show { json, .. } => show(*json, &settings),
+        What::Trust { .. } => trust(&settings),
         What::Untrust => untrust(),
     }
-}
-
-fn settings(place: &PlaceArgs) -> Result<Settings, String> {
-    cli::settings(place.config.as_deref(), place.state.as_deref())
 }
 
 /// The hosts whose tunnels may be opened.
@@ -100,19 +107,12 @@ fn hosts(settings: &Settings) -> Vec<HostPattern> {
     hosts
 }
 
-fn make(force: bool, place: &PlaceArgs) -> anyhow::Result<ExitCode> {
-    let settings = match settings(place) {
-        Ok(settings) => settings,
-        Err(problems) => {
-            cli::complain(&problems);
-            return Ok(ExitCode::from(2));
-        }
-    };
-    let hosts = hosts(&settings);
+fn make(force: bool, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let hosts = hosts(settings);
     if hosts.is_empty() {
         bail!("no provider has `intercept = true`, so there is nobody to make an authority for");
     }
-    let dir = state::dir(&settings)?;
+    let dir = state::dir(settings)?;
     fs::create_dir_all(&dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
     let (certificate, key) = (dir.join(CERTIFICATE), dir.join(KEY));
     if certificate.exists() && !force {
@@ -162,21 +162,14 @@ fn told(certificate: &Path, hosts: &[HostPattern]) -> String {
     )
 }
 
-fn show(is_json: bool, place: &PlaceArgs) -> anyhow::Result<ExitCode> {
-    let settings = match settings(place) {
-        Ok(settings) => settings,
-        Err(problems) => {
-            cli::complain(&problems);
-            return Ok(ExitCode::from(2));
-        }
-    };
-    let certificate = state::dir(&settings)?.join(CERTIFICATE);
-    let Some((pem, key)) = load(&settings)? else {
+fn show(is_json: bool, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let certificate = state::dir(settings)?.join(CERTIFICATE);
+    let Some((pem, key)) = load(settings)? else {
         bail!("there is no authority at `{}`; `byway ca make` makes one", certificate.display());
     };
     let authority = Authority::load(&pem, key.reveal())?;
     let missing: Vec<String> = {
-        let wanted = hosts(&settings);
+        let wanted = hosts(settings);
         let is_missing = |host: &&HostPattern| !authority.hosts().contains(host);
         names(&wanted.iter().filter(is_missing).cloned().collect::<Vec<_>>())
     };
@@ -231,15 +224,8 @@ pub(crate) fn for_gateway(settings: &Settings) -> Option<(Vec<u8>, Secret)> {
     }
 }
 
-fn trust(place: &PlaceArgs) -> anyhow::Result<ExitCode> {
-    let settings = match settings(place) {
-        Ok(settings) => settings,
-        Err(problems) => {
-            cli::complain(&problems);
-            return Ok(ExitCode::from(2));
-        }
-    };
-    let certificate = state::dir(&settings)?.join(CERTIFICATE);
+fn trust(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let certificate = state::dir(settings)?.join(CERTIFICATE);
     let pem = fs::read(&certificate).with_context(|| {
         format!("cannot read `{}`; `byway ca make` makes it", certificate.display())
     })?;

@@ -23,7 +23,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             } else {
                 let (n_providers, n_paths) = (settings.providers.len(), settings.paths.len());
                 let file = args.file.display();
-                cli::say(&format!("{file} is fine: {n_providers} providers, {n_paths} paths"));
+                let s = |n: usize| if n == 1 { "" } else { "s" };
+                let (providers, paths) = (s(n_providers), s(n_paths));
+                cli::say(&format!(
+                    "{file} is fine: {n_providers} provider{providers}, {n_paths} path{paths}"
+                ));
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -6,7 +6,7 @@ use super::{SHIPPED, Scenario};
 fn every_shipped_drill_can_be_read() {
     for (name, text) in SHIPPED {
         let scenario = Scenario::parse(text).unwrap_or_else(|bad| panic!("{name}: {bad}"));
-        assert!(!scenario.expects.is_empty() || !scenario.nevers.is_empty(), "{name}");
+        assert!(!scenario.expects.is_empty() || !scenario.forbids.is_empty(), "{name}");
         assert!(scenario.title.iter().all(|title| !title.is_empty()), "{name}");
         let n_acts = scenario.acts.windows(2).filter(|pair| pair[0].at > pair[1].at).count();
         assert_eq!(n_acts, 0, "{name}: the timetable is in order");

@@ -267,7 +267,7 @@ impl Counts {
         let says = |line: &Line, what: &str| line.text.starts_with(what);
         let n_wrong = verdicts
             .iter()
-            .filter(|line| scenario.nevers.iter().any(|never| says(line, &never.says)))
+            .filter(|line| scenario.forbids.iter().any(|never| says(line, &never.says)))
             .count();
         let n_right = verdicts
             .iter()

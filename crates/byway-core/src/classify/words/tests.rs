@@ -70,7 +70,7 @@ fn a_limit_is_heard_before_a_block() {
 fn korean_of_old_servers_is_read_and_other_bytes_are_not_taken_for_it() {
     let page = b"\xc7\xe3\xbf\xeb\xb5\xc7\xc1\xf6 \xbe\xca\xc0\xba ip";
     assert_eq!(decode(page), "허용되지 않은 ip");
-    assert!(decode(b"caf\xe9 au lait").starts_with("caf"));
+    assert!(decode(b"one\xe9 two").starts_with("one"));
     assert!(decode(&[0xff; 9]).contains('\u{fffd}'));
     assert_eq!(decode(b"\xc7"), "\u{fffd}");
 }
