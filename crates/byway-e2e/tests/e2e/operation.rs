@@ -27,7 +27,7 @@ fn check_shows_every_problem_and_has_exit_codes() {
     std::fs::write(&file, "[provider.a]\nurl = \"https://a.example\"\n").expect("writable");
     let (code, out, _) = byway(&["check", path]);
     assert_eq!(code, Some(0));
-    assert!(out.contains("1 providers"), "{out}");
+    assert!(out.contains(" is fine: 1 provider, "), "{out}");
     let bad = "[gateway]\nlisten = \"nowhere\"\n[provider.a]\nurl = \"https://a.example/path\"\npaths = [\"gone\"]\n";
     std::fs::write(&file, bad).expect("writable");
     let (code, _, err) = byway(&["check", path]);
