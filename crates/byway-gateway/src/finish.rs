@@ -205,9 +205,7 @@ impl Flight<'_> {
         };
         self.worker.write_line(&record, self.snapshot.settings.log.format);
     }
-}
 
-impl Flight<'_> {
     fn export(
         &self,
         spans: &Spans,
