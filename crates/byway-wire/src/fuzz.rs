@@ -4,6 +4,8 @@
 
 use crate::body::Body;
 use crate::chunked::{Chunked, Piece};
+use crate::relay::call::{Call, Parts, envelope};
+use crate::relay::frames::{self, Frame, Frames};
 use crate::request::{Limits, RequestHead};
 use crate::response::ResponseHead;
 use crate::scan::HeadScan;
@@ -111,6 +113,64 @@ pub fn round_trip(data: &[u8]) {
         }
         rest = after.get(used..).unwrap_or_default();
     }
+}
+
+/// A relayed call that is accepted consists of exactly the bytes of its parts, and the head that is
+/// built of it has no line of its own making.
+pub fn relay_call(data: &[u8]) {
+    if let Ok(parts) = Parts::split(data) {
+        let mut again = envelope(parts.kind, parts.meta, parts.signature);
+        again.extend_from_slice(parts.body);
+        assert_eq!(again, data, "the parts of a request are the request");
+    }
+    let meta = Parts::split(data).map_or(data, |parts| parts.meta);
+    let Ok(call) = Call::decode(meta) else { return };
+    assert_eq!(call.encode(), meta, "the parts of a call are the call");
+    let head = call.head();
+    let n_lines = head.split(|&b| b == b'\n').count();
+    assert_eq!(n_lines, call.fields.len() + 3, "one line a field, and no more");
+    assert_eq!(HeadScan::default().feed(&head, head.len()), Ok(Some(head.len())), "one head");
+}
+
+/// A relay's answer means the same however it is cut, and survives being written again.
+pub fn relay_answer(data: &[u8]) {
+    let whole = all_frames(data, data.len().max(1));
+    let cut = all_frames(data, 1);
+    assert_eq!(whole, cut, "cutting an answer changed what it means");
+    let (again, _) = whole;
+    assert_eq!(all_frames(&again, again.len().max(1)).0, again, "it survives being written again");
+}
+
+/// Everything up to the first fault, written again with the data of one body in as few frames as
+/// it came; and whether it was over or faulty.
+fn all_frames(data: &[u8], step: usize) -> (Vec<u8>, Result<bool, crate::relay::Malformed>) {
+    let (mut read, mut at, mut end) = (Frames::default(), 0, 0);
+    let mut out = frames::intro().to_vec();
+    let mut body = Vec::new();
+    let flush = |out: &mut Vec<u8>, body: &mut Vec<u8>| {
+        for piece in body.chunks(frames::DATA_BYTES) {
+            frames::put(out, &Frame::Data(piece));
+        }
+        body.clear();
+    };
+    let result = loop {
+        match read.next(data.get(at..end).unwrap_or_default()) {
+            Err(malformed) => break Err(malformed),
+            Ok(Some((Frame::Data(piece), n))) => {
+                body.extend_from_slice(piece);
+                at += n;
+            }
+            Ok(Some((frame, n))) => {
+                flush(&mut out, &mut body);
+                frames::put(&mut out, &frame);
+                at += n;
+            }
+            Ok(None) if end == data.len() => break Ok(read.is_over()),
+            Ok(None) => end = data.len().min(end + step),
+        }
+    };
+    flush(&mut out, &mut body);
+    (out, result)
 }
 
 fn decode(data: &[u8]) -> Vec<u8> {

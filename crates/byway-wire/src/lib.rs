@@ -6,9 +6,11 @@
 
 pub mod body;
 pub mod chunked;
+pub mod content;
 pub mod field;
 pub mod fuzz;
 pub mod refusal;
+pub mod relay;
 pub mod request;
 pub mod response;
 pub mod scan;

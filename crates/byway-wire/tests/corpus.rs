@@ -27,6 +27,8 @@ fn the_corpus_is_replayed() {
     replay("response", fuzz::response);
     replay("chunks", fuzz::chunks);
     replay("round_trip", fuzz::round_trip);
+    replay("relay_call", fuzz::relay_call);
+    replay("relay_answer", fuzz::relay_answer);
 }
 
 /// Bytes that are likely to mean something.

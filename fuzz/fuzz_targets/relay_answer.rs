@@ -1,0 +1,4 @@
+//! See `byway_wire::fuzz::relay_answer`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| byway_wire::fuzz::relay_answer(data));
