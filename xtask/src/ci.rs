@@ -20,7 +20,7 @@ use totals::Totals;
 pub(crate) const HELP: &str = "\
 cargo xtask ci: all checks; stops at the first that fails
 
-  environment → format → tidy → clippy → binary → tests → doc tests → docs → deny, machete, typos → release build
+  environment → format → tidy → clippy → binaries → tests → doc tests → docs → deny, machete, typos → release build
 
 With CI=true a missing tool is an error; otherwise it is said, and what needs it may fail.
 The last line is the number of tests: `N passed, N failed, N skipped`.
@@ -48,9 +48,9 @@ const STEPS: &[Step] = &[
         let mut clippy = ci.cargo("clippy");
         run::loud(clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
     }),
-    ("binary", |ci| {
+    ("binaries", |ci| {
         let mut build = ci.cargo("build");
-        run::loud(build.args(["--bin", "byway", "--quiet"]))
+        run::loud(build.args(["--package", "byway", "--package", "byway-relay", "--quiet"]))
     }),
     ("tests", tests),
     ("doc tests", |ci| run::loud(ci.cargo("test").args(["--workspace", "--doc", "--quiet"]))),
@@ -121,6 +121,7 @@ fn tests(ci: &mut Ci) -> Outcome<()> {
         command
     };
     command.env("BYWAY_BIN", run::target().join("debug/byway"));
+    command.env("BYWAY_RELAY_BIN", run::target().join("debug/byway-relay"));
     // nextest reports on standard error, cargo test on standard output.
     let (out, err) = if nextest {
         (Stdio::inherit(), Stdio::piped())

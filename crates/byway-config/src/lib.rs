@@ -13,6 +13,7 @@ mod policy;
 mod problem;
 mod provider;
 mod redact;
+mod relay;
 mod section;
 mod signature;
 mod suggest;

@@ -7,9 +7,9 @@ use byway_core::settings::{Credentials, Path, PathKind, ProxyHop, Resolve, Setti
 use toml::Spanned;
 
 use crate::section::{Reading, Section};
-use crate::{suggest, url};
+use crate::{relay, suggest, url};
 
-const KINDS: [&str; 4] = ["direct", "source-ip", "http-proxy", "socks5"];
+const KINDS: [&str; 6] = ["direct", "source-ip", "http-proxy", "socks5", "peer", "relay"];
 
 /// RFC 1929 and most HTTP proxies have no room for more.
 const CREDENTIAL_BYTES_MAX: usize = 255;
@@ -52,6 +52,8 @@ fn kind(
     let source_ip = section.table(reading, "source-ip", "path.NAME.source-ip");
     let http_proxy = section.table(reading, "http-proxy", "path.NAME.http-proxy");
     let socks5 = section.table(reading, "socks5", "path.NAME.socks5");
+    let peer = section.table(reading, "peer", "path.NAME.peer");
+    let relay = section.table(reading, "relay", "path.NAME.relay");
     let n_kinds = KINDS.iter().filter(|kind| section.has(kind)).count();
     let is_renamed = *name.get_ref() == "direct" && n_kinds > 0 && !section.has("direct");
     let is_known = section.has_only(&KINDS, &["group", "exit"]);
@@ -77,7 +79,11 @@ fn kind(
     let socks5 = socks5.and_then(|section| hop(reading, section, Hop::Socks5));
     let http_proxy = http_proxy.map(PathKind::HttpProxy);
     let socks5 = socks5.map(PathKind::Socks5);
-    direct.or(source_ip).or(http_proxy).or(socks5).filter(|_| n_kinds == 1)
+    let peer = peer.and_then(|section| relay::peer(reading, section)).map(PathKind::Peer);
+    let relay = relay.and_then(|section| relay::relay(reading, name.get_ref(), section));
+    let relay = relay.map(PathKind::Relay);
+    let kinds = [direct, source_ip, http_proxy, socks5, peer, relay];
+    kinds.into_iter().flatten().next().filter(|_| n_kinds == 1)
 }
 
 fn source(reading: &mut Reading<'_>, mut section: Section<'_>) -> Option<IpAddr> {
@@ -104,13 +110,7 @@ enum Hop {
 }
 
 fn hop(reading: &mut Reading<'_>, mut section: Section<'_>, kind: Hop) -> Option<ProxyHop> {
-    let addr = match section.get("addr") {
-        Some(value) => reading.string(value).and_then(|text| addr(reading, &text)),
-        None => {
-            reading.problem(section.span.clone(), "`addr` is missing");
-            None
-        }
-    };
+    let addr = addr_of(reading, &mut section);
     let credentials = credentials(reading, &mut section, kind);
     // A proxy knows its own network best; a SOCKS5 server is more often just a way to another
     // address, and what is resolved here can be checked here.
@@ -128,6 +128,20 @@ fn hop(reading: &mut Reading<'_>, mut section: Section<'_>, kind: Hop) -> Option
     section.finish(reading);
     let (host, port) = addr?;
     Some(ProxyHop { host, port, credentials: credentials?, resolve, is_byway })
+}
+
+/// Where a hop of ours listens.
+pub(crate) fn addr_of(
+    reading: &mut Reading<'_>,
+    section: &mut Section<'_>,
+) -> Option<(String, u16)> {
+    match section.get("addr") {
+        Some(value) => reading.string(value).and_then(|text| addr(reading, &text)),
+        None => {
+            reading.problem(section.span.clone(), "`addr` is missing");
+            None
+        }
+    }
 }
 
 /// `host:port`

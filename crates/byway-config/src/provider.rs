@@ -196,7 +196,7 @@ fn reachable(reading: &mut Reading<'_>, value: &Value<'_>, origin: &Origin, allo
     }
 }
 
-fn tls(reading: &mut Reading<'_>, mut section: Section<'_>) -> Option<ProviderTls> {
+pub(crate) fn tls(reading: &mut Reading<'_>, mut section: Section<'_>) -> Option<ProviderTls> {
     let n_before = reading.found.len();
     let roots_pem = match section.get("roots") {
         Some(value) => reading.list(value, Reading::certificates),

@@ -78,6 +78,14 @@ pub enum Cause {
     PathCredentials,
     /// The path's proxy refuses to connect us.
     PathRefused,
+    /// The path's relay did not answer as one.
+    RelayFailed,
+    /// The path's relay does not do what it is asked.
+    RelayRefused,
+    /// The request or its answer is larger, or takes longer, than the path's relay can bear.
+    RelayLimit,
+    /// Our clock and the relay's are too far apart for a signature to be believed.
+    ClockSkew,
     /// The path's source address is not on this machine.
     SourceAddressGone,
     /// The provider asked us to stay away, and that lasts longer than a request may wait.
@@ -138,6 +146,10 @@ impl Cause {
         Self::PathDown,
         Self::PathCredentials,
         Self::PathRefused,
+        Self::RelayFailed,
+        Self::RelayRefused,
+        Self::RelayLimit,
+        Self::ClockSkew,
         Self::SourceAddressGone,
         Self::Gated,
         Self::BudgetSpent,
@@ -384,6 +396,30 @@ impl Cause {
                 status: 502,
                 proxy_status: "proxy_configuration_error",
                 says: "our way out does not work: its proxy refuses to connect us",
+            },
+            Self::RelayFailed => Looks {
+                code: "relay_failed",
+                status: 502,
+                proxy_status: "destination_unavailable",
+                says: "our way out does not work: its relay did not answer as one",
+            },
+            Self::RelayRefused => Looks {
+                code: "relay_refused",
+                status: 502,
+                proxy_status: "proxy_configuration_error",
+                says: "our way out does not work: its relay refuses to do this",
+            },
+            Self::RelayLimit => Looks {
+                code: "relay_limit",
+                status: 502,
+                proxy_status: "proxy_configuration_error",
+                says: "our way out cannot bear this request or its answer: too large, or too slow",
+            },
+            Self::ClockSkew => Looks {
+                code: "clock_skew",
+                status: 502,
+                proxy_status: "proxy_configuration_error",
+                says: "our clock and the relay's are too far apart for a signature to be believed",
             },
             Self::SourceAddressGone => Looks {
                 code: "source_address_gone",

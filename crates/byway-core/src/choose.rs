@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::relay::Unfit;
+
 /// What is known about one path of a provider, in the provider's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathView {
@@ -9,6 +11,13 @@ pub struct PathView {
     pub broken_until: Option<Timestamp>,
     /// Whether a detour goes round it: the provider refuses it.
     pub is_gone_round: bool,
+    /// Why this request does not fit through it.
+    pub unfit: Option<Unfit>,
+}
+
+impl PathView {
+    /// A path of which nothing bad is known.
+    pub const FINE: Self = Self { broken_until: None, is_gone_round: false, unfit: None };
 }
 
 /// Why a path is not tried.
@@ -21,6 +30,8 @@ pub enum Skip {
     },
     /// The provider refuses it, and a detour goes round it.
     GoneRound,
+    /// This request does not fit through it.
+    Unfit(Unfit),
 }
 
 /// Which paths are tried, in which order; indices into the provider's list.
@@ -63,14 +74,19 @@ impl Plan {
 /// Plans the attempts: `lead` first, then the provider's order, without paths that are broken or
 /// gone round.
 ///
-/// Never zero paths: with all of them out, all are tried in order.
+/// Never zero paths: with all of them out, all are tried in order; those that the request does not
+/// fit through only if it fits through none, and then the attempt itself says why.
 pub fn choose(views: &[PathView], lead: Option<usize>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let skip = |index: usize, view: &PathView| match view.broken_until {
-        Some(until) if until > now => Some(Skip::Broken { until }),
-        Some(_) | None => (view.is_gone_round && lead != Some(index)).then_some(Skip::GoneRound),
+    let skip = |index: usize, view: &PathView| match (view.unfit, view.broken_until) {
+        (Some(unfit), _) => Some(Skip::Unfit(unfit)),
+        (None, Some(until)) if until > now => Some(Skip::Broken { until }),
+        (None, Some(_) | None) => {
+            (view.is_gone_round && lead != Some(index)).then_some(Skip::GoneRound)
+        }
     };
     let all_out = views.iter().enumerate().all(|(index, view)| skip(index, view).is_some());
+    let none_fits = views.iter().all(|view| view.unfit.is_some());
     let leads = lead.and_then(|lead| Some((lead, views.get(lead)?)));
     let mut led = None;
     if let Some((lead, view)) = leads
@@ -81,7 +97,7 @@ pub fn choose(views: &[PathView], lead: Option<usize>, now: Timestamp) -> Plan {
     }
     for (index, view) in views.iter().enumerate() {
         match skip(index, view) {
-            Some(reason) if !all_out => {
+            Some(reason) if !all_out || (view.unfit.is_some() && !none_fits) => {
                 if let Some(slot) = plan.skipped.get_mut(index) {
                     *slot = Some(reason);
                 }

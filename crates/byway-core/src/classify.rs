@@ -366,10 +366,14 @@ pub const fn blame(cause: Cause) -> (Class, Blame) {
             (Class::ReadTimeout, Blame::Provider)
         }
         Cause::AnswerMalformed | Cause::AnswerTruncated => (Class::Contract, Blame::Provider),
-        Cause::PathDown | Cause::PathCredentials | Cause::PathRefused => {
-            (Class::RelayError, Blame::Path)
-        }
-        Cause::SourceAddressGone => (Class::OwnFault, Blame::Path),
+        Cause::PathDown
+        | Cause::PathCredentials
+        | Cause::PathRefused
+        | Cause::RelayFailed
+        | Cause::RelayRefused => (Class::RelayError, Blame::Path),
+        Cause::RelayLimit => (Class::LocalLimit, Blame::Us),
+        // Ours, and only on ways out that check a signature: another one may work.
+        Cause::SourceAddressGone | Cause::ClockSkew => (Class::OwnFault, Blame::Path),
         Cause::PortsExhausted | Cause::FilesExhausted | Cause::Loop | Cause::Internal => {
             (Class::OwnFault, Blame::Us)
         }

@@ -146,7 +146,9 @@ fn another(outcome: &Outcome, chance: Chance) -> Next {
         return Next::GiveUp;
     }
     let law = law(outcome.class);
-    if law.same == Same::Once && chance.stale_connection && !chance.repeated {
+    // A relay closes idle connections as a provider does.
+    let may_be_stale = law.same == Same::Once || outcome.class == Class::RelayError;
+    if may_be_stale && chance.stale_connection && !chance.repeated {
         return Next::SamePath;
     }
     let permission = chance.permission;

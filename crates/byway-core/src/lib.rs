@@ -23,6 +23,7 @@ pub mod history;
 pub mod id;
 pub mod judge;
 pub mod policy;
+pub mod relay;
 pub mod route;
 pub mod secret;
 pub mod settings;

@@ -4,6 +4,7 @@
 //! [`core::time::Duration`], sizes are bytes. Zero never means "no limit".
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::classify::OwnSignature;
@@ -11,6 +12,7 @@ use crate::destination::Network;
 use crate::freshness::{CacheLimits, RouteCache};
 use crate::id::{PathName, ProviderName};
 use crate::policy::Policy;
+use crate::relay::RelayHop;
 use crate::route::{HostPattern, Origin};
 use crate::secret::Secret;
 
@@ -339,6 +341,45 @@ pub enum PathKind {
     HttpProxy(ProxyHop),
     /// Through a SOCKS5 server (RFC 1928).
     Socks5(ProxyHop),
+    /// Through another Byway: CONNECT over TLS.
+    Peer(PeerHop),
+    /// Through a relay: one POST carries one request (`docs/relay-protocol.md`).
+    Relay(Arc<RelayHop>),
+}
+
+impl PathKind {
+    /// The kind as the configuration names it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::SourceIp(_) => "source-ip",
+            Self::HttpProxy(_) => "http-proxy",
+            Self::Socks5(_) => "socks5",
+            Self::Peer(_) => "peer",
+            Self::Relay(_) => "relay",
+        }
+    }
+
+    /// The relay of the path, if it is one.
+    pub fn relay(&self) -> Option<&RelayHop> {
+        match self {
+            Self::Relay(hop) => Some(hop),
+            Self::Direct
+            | Self::SourceIp(_)
+            | Self::HttpProxy(_)
+            | Self::Socks5(_)
+            | Self::Peer(_) => None,
+        }
+    }
+}
+
+/// Another Byway of ours.
+#[derive(Debug, Clone)]
+pub struct PeerHop {
+    /// Where it listens, and the name and token that it knows us by.
+    pub hop: ProxyHop,
+    /// TLS towards it: its authority, and our certificate if that is what it asks for.
+    pub tls: ProviderTls,
 }
 
 /// A proxy of ours.

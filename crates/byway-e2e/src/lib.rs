@@ -11,3 +11,4 @@ pub mod origin;
 pub mod pki;
 pub mod process;
 pub mod raw;
+pub mod relay;

@@ -34,30 +34,39 @@ impl Process {
     }
 }
 
-/// The binary under test: `BYWAY_BIN`, or built now.
+/// The gateway's binary under test: `BYWAY_BIN`, or built now.
 ///
 /// # Panics
 /// If it cannot be built.
 pub fn binary() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(find_binary).clone()
+    BINARY.get_or_init(|| find("byway", "BYWAY_BIN")).clone()
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests are told where the binary is")]
-fn find_binary() -> PathBuf {
-    if let Ok(path) = std::env::var("BYWAY_BIN") {
+/// The relay's: `BYWAY_RELAY_BIN`, or built now.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn relay_binary() -> PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| find("byway-relay", "BYWAY_RELAY_BIN")).clone()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are told where the binaries are")]
+fn find(name: &str, variable: &str) -> PathBuf {
+    if let Ok(path) = std::env::var(variable) {
         return PathBuf::from(path);
     }
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--bin", "byway"])
+        .args(["build", "--quiet", "--package", name])
         .current_dir(&root)
         .status()
         .expect("cargo runs");
-    assert!(built.success(), "byway does not build");
-    // target/debug/deps/<this test> → target/debug/byway
+    assert!(built.success(), "{name} does not build");
+    // target/debug/deps/<this test> → target/debug/<name>
     let this = std::env::current_exe().expect("this test has a path");
-    this.parent().and_then(|deps| deps.parent()).expect("a target folder").join("byway")
+    this.parent().and_then(|deps| deps.parent()).expect("a target folder").join(name)
 }
 
 /// Whether a program can be run; a test that needs it says loudly that it is skipped.

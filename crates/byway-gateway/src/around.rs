@@ -1,6 +1,7 @@
 //! What an exchange is given, and what it has shown.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use byway_core::history::Suspicion;
 use byway_core::settings::Deadlines;
@@ -32,6 +33,10 @@ pub(crate) struct Seen {
     pub(crate) provider_open: bool,
     /// Whether body bytes beyond `out` were taken from the caller.
     pub(crate) took_more: bool,
+    /// Whether a relay says that nothing of the request went on to the provider.
+    pub(crate) unsent: bool,
+    /// Whether the relay's connection ended without a word, as idle ones may.
+    pub(crate) relay_gone: bool,
 }
 
 /// The surroundings of an exchange that do not change.
@@ -47,6 +52,9 @@ pub(crate) struct Around<'a> {
     pub(crate) draining: &'a AtomicBool,
     /// Whether a 407 speaks of our own way out and not of the provider.
     pub(crate) through_proxy: bool,
+    /// How long a relay may be silent: it keeps the provider's deadlines itself, and whoever hears
+    /// nothing of it by then knows nothing of the provider.
+    pub(crate) relay_wait: Option<Duration>,
     /// What of the answer is kept for a look.
     pub(crate) catch: Catch,
     /// When the whole request must be over.

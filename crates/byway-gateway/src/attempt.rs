@@ -1,11 +1,14 @@
 //! One step of the plan: a connection over a path, and the request on it.
 
 use std::future::poll_fn;
+use std::time::Duration;
 
 use byway_core::cause::Cause;
 use byway_core::failover::Next;
+use byway_core::relay::{MARGIN, RelayHop};
 use byway_core::route::Scheme;
-use byway_net::{Dial, DialFailure, Dialled, Stream, Target};
+use byway_core::settings::Deadlines;
+use byway_net::{Dial, DialFailure, Dialled, RelayStream, Stream, Target};
 
 use crate::around::{Around, Catch};
 use crate::buf::Buf;
@@ -22,6 +25,14 @@ use crate::snapshot::PathPlan;
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) absolute_form: bool,
+}
+
+impl Connection {
+    /// What exactly went wrong, where the way out itself knows.
+    pub(crate) fn detail(&self) -> String {
+        let fault = self.stream.relay().and_then(RelayStream::fault);
+        fault.map_or(String::new(), |fault| fault.detail.clone())
+    }
 }
 
 impl Flight<'_> {
@@ -64,7 +75,8 @@ impl Flight<'_> {
         let is_tls = origin.scheme == Scheme::Https && !tunnel;
         let dial = Dial {
             path: &path.kind,
-            target: Target { scheme: origin.scheme, host: &origin.host, port: origin.port },
+            hop: &path.hop,
+            target: Target::new(origin.scheme, &origin.host, origin.port),
             allow: &self.provider.allow,
             tls: is_tls.then_some(&self.provider.tls),
             tunnel,
@@ -80,7 +92,11 @@ impl Flight<'_> {
         match &dialled {
             Ok(dialled) => {
                 self.progress.peer = Some(dialled.peer);
-                self.worker.shared.exits.local(path.name.as_str(), dialled.local.ip());
+                let exits = &self.worker.shared.exits;
+                exits.local(path.name.as_str(), dialled.local.ip());
+                if let Some(exit) = dialled.exit {
+                    exits.echoed(path.name.as_str(), exit, "peer");
+                }
                 path.metrics.of(self.worker.index).connected();
             }
             Err(failure) => self.progress.peer = failure.peer,
@@ -114,6 +130,7 @@ impl Flight<'_> {
             head_bytes_max: self.snapshot.wire_limits.head_bytes_max,
             draining: &self.worker.shared.draining,
             through_proxy: connection.absolute_form,
+            relay_wait: path.kind.relay().map(|relay| relay_wait(relay, &self.provider.deadlines)),
             total: self.progress.started + self.provider.deadlines.total,
             now: began,
             catch: Catch {
@@ -148,7 +165,19 @@ impl Flight<'_> {
         self.progress.caught = exchange.take_caught();
         self.request.out = out;
         self.request.body = body;
+        self.learn_from_relay(path, connection);
         end
+    }
+
+    /// A relay tells which address the provider sees.
+    fn learn_from_relay(&self, path: &PathPlan, connection: &Connection) {
+        let Some(relay) = connection.stream.relay() else { return };
+        let exits = &self.worker.shared.exits;
+        if let Some(exit) = relay.seen().and_then(|seen| seen.exit)
+            && !exits.is_echoed(path.name.as_str())
+        {
+            exits.echoed(path.name.as_str(), exit, "relay");
+        }
     }
 
     /// The instances that have seen the request, this one last.
@@ -169,4 +198,17 @@ impl Flight<'_> {
         let hops = hops.as_deref().map(str::as_bytes);
         head::absolute_form(out, &authority.unwrap_or_default(), credentials, hops)
     }
+}
+
+/// How long a relay may be silent before it, and nobody else, is taken to have failed.
+///
+/// One that streams begins when the provider does; any other is silent until it has everything.
+pub(crate) fn relay_wait(relay: &RelayHop, deadlines: &Deadlines) -> Duration {
+    let all = relay.limits.timeout.min(deadlines.total).saturating_add(MARGIN);
+    if !relay.limits.streams {
+        return all;
+    }
+    let Deadlines { connect, tls, first_byte, idle_body, .. } = *deadlines;
+    let first = connect.saturating_add(tls).saturating_add(first_byte);
+    all.min(first.max(idle_body).saturating_add(MARGIN))
 }

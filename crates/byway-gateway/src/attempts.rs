@@ -65,6 +65,10 @@ pub(crate) async fn attempt(shared: &Shared, url: &str, method: &str) -> Result<
         if let Some(local) = told.local {
             shared.exits.local(path.name.as_str(), local.ip());
         }
+        if let Some(exit) = told.exit {
+            let how = if path.kind.relay().is_some() { "relay" } else { "peer" };
+            shared.exits.echoed(path.name.as_str(), exit, how);
+        }
         results.push(result(shared, &snapshot, path, &told));
         let (outcome, now) = (&told.shown.outcome, shared.clock.now());
         if let Some(court) = court {
@@ -96,9 +100,10 @@ fn result(shared: &Shared, snapshot: &Snapshot, path: &PathPlan, told: &Told) ->
         crate::look::decode(coding(&told.caught.head), told.caught.is_chunked, &told.caught.body);
     json!({
         "path": path.name.as_str(),
-        "kind": explain::kind(&path.kind),
+        "kind": path.kind.as_str(),
         "exit": exit,
         "exit_known_by": known_by,
+        "stack": told.stack,
         "peer": told.peer.map(|peer| peer.to_string()),
         "shown": explain::shown(&told.shown, &snapshot.signatures),
         "signs": told.signs,

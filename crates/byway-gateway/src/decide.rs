@@ -41,19 +41,18 @@ impl Flight<'_> {
     pub(crate) fn after_failure(&mut self, cause: Cause, detail: &str, left: Left) -> Next {
         let seen = self.progress.seen;
         // A proxy that wants other credentials has not passed the request on.
-        let untouched = seen.bytes_up == 0 || cause == Cause::PathCredentials;
+        let untouched = seen.bytes_up == 0 || seen.unsent || cause == Cause::PathCredentials;
         let sent = if untouched { Sent::Nothing } else { Sent::Some };
         let reused = self.progress.reused;
         let evidence = Evidence::Failed { cause, sent, reused };
         let outcome = classify::classify(&evidence, &self.snapshot.signatures);
-        if outcome.origin == Blame::Path
-            && let Some(path) = self.path(self.progress.path)
-        {
+        let is_closed =
+            matches!(cause, Cause::ClosedWithoutAnswer | Cause::Reset) || seen.relay_gone;
+        let stale = is_closed && reused && !seen.any_answer;
+        let breaks = outcome.origin == Blame::Path && (!stale || left.repeated);
+        if let Some(path) = self.path(self.progress.path).filter(|_| breaks) {
             path.set_broken(self.worker.clock.now());
         }
-        let stale = matches!(cause, Cause::ClosedWithoutAnswer | Cause::Reset)
-            && reused
-            && !seen.any_answer;
         let limit = self.snapshot.settings.limits.replay_bytes_max;
         let replayable = !seen.took_more && (untouched || self.request.out.whole().len() <= limit);
         let chance = self.chance(left, stale, replayable, &outcome);

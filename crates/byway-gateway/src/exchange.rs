@@ -14,14 +14,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use byway_core::cause::Cause;
 use byway_core::settings::Deadlines;
-use byway_net::Stream;
+use byway_net::{RelayFault, Stream};
 use byway_wire::Refusal;
 use byway_wire::body::Body;
 use byway_wire::chunked::Piece;
 use byway_wire::field::FieldSpan;
+use byway_wire::relay::Stage;
 use byway_wire::request::RequestShape;
 use byway_wire::scan::HeadScan;
 use tokio::io::AsyncWrite;
@@ -111,6 +113,7 @@ pub(crate) struct Exchange<'a> {
     head_bytes_max: usize,
     draining: &'a AtomicBool,
     through_proxy: bool,
+    relay_wait: Option<Duration>,
     /// Head and first body bytes; kept whole so that they can be sent again.
     out: &'a mut Buf,
     body_up: &'a mut Body,
@@ -156,6 +159,7 @@ impl<'a> Exchange<'a> {
             head_bytes_max: around.head_bytes_max,
             draining: around.draining,
             through_proxy: around.through_proxy,
+            relay_wait: around.relay_wait,
             out,
             body_up,
             piece: Buf::none(),
@@ -239,24 +243,27 @@ impl<'a> Exchange<'a> {
     }
 
     /// Whom we wait for, how long that may take since something last moved, and what it is called.
-    fn waiting_for(&self) -> (std::time::Duration, Fault) {
-        let provider = |cause| Fault::Provider(cause, None);
+    fn waiting_for(&self) -> (Duration, Fault) {
+        let silent = |limit, cause| match self.relay_wait {
+            None => (limit, Fault::Provider(cause, None)),
+            Some(wait) => (wait, Fault::Provider(Cause::RelayFailed, None)),
+        };
         if self.answer_ready > 0 || !self.added.is_empty() {
             return (self.deadlines.idle_body, Fault::CallerGone(None));
         }
         match (&self.sending, self.receiving) {
-            (Sending::Head, _) => (self.deadlines.idle_body, provider(Cause::WriteTimeout)),
+            (Sending::Head, _) => silent(self.deadlines.idle_body, Cause::WriteTimeout),
             (Sending::Body, Receiving::Head | Receiving::Interim) if self.piece_ready > 0 => {
-                (self.deadlines.idle_body, provider(Cause::WriteTimeout))
+                silent(self.deadlines.idle_body, Cause::WriteTimeout)
             }
             (Sending::Body, Receiving::Head | Receiving::Interim) => {
                 (self.deadlines.idle_body, Fault::CallerGone(Some(Cause::RequestBodyTimeout)))
             }
             (_, Receiving::Head | Receiving::Interim | Receiving::Switched) => {
-                (self.deadlines.first_byte, provider(Cause::ReadTimeout))
+                silent(self.deadlines.first_byte, Cause::ReadTimeout)
             }
             (_, Receiving::Body | Receiving::Done) => {
-                (self.deadlines.idle_body, provider(Cause::BodyTimeout))
+                silent(self.deadlines.idle_body, Cause::BodyTimeout)
             }
         }
     }
@@ -383,7 +390,12 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn read_failed(&self, error: &io::Error) -> Fault {
+    fn read_failed(&mut self, error: &io::Error) -> Fault {
+        if let Some(fault) = RelayFault::of(error) {
+            self.seen.unsent = fault.stage == Stage::BeforeSend;
+            self.seen.relay_gone = fault.is_gone;
+            return Fault::Provider(fault.cause, None);
+        }
         let cause = match (error.kind(), self.receiving) {
             // rustls reports an end without close_notify as this: a truncation, not an end.
             (io::ErrorKind::UnexpectedEof, Receiving::Body) => Cause::AnswerTruncated,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
+use byway_core::destination::may_reach;
 use byway_core::settings::PathKind;
 
 use crate::snapshot::PathPlan;
@@ -42,7 +43,16 @@ impl Exits {
         self.seen.lock().is_ok_and(|seen| seen.get(path).is_some_and(|s| s.echoed.is_some()))
     }
 
-    /// The address and how it is known: `configured`, `echo`, `trace`, `local`, `unknown`.
+    /// The address that others see, as far as it can be told to somebody else: an address behind
+    /// NAT would mislead.
+    pub(crate) fn outside(&self, path: &PathPlan) -> Option<IpAddr> {
+        let (exit, how) = self.of(Some(path), path.name.as_str());
+        let exit: IpAddr = exit?.parse().ok()?;
+        (how != "local" || may_reach(exit, &[]).is_ok()).then_some(exit)
+    }
+
+    /// The address and how it is known: `configured`, `peer`, `relay`, `echo`, `trace`, `local`,
+    /// `unknown`.
     pub(crate) fn of(&self, plan: Option<&PathPlan>, path: &str) -> (Option<String>, &'static str) {
         if let Some(exit) = plan.and_then(|plan| plan.exit) {
             return (Some(exit.to_string()), "configured");
@@ -54,7 +64,12 @@ impl Exits {
         }
         match plan.map(|plan| &plan.kind) {
             // What a proxy's own address is, only the other side sees.
-            Some(PathKind::HttpProxy(_) | PathKind::Socks5(_)) => (None, "unknown"),
+            Some(
+                PathKind::HttpProxy(_)
+                | PathKind::Socks5(_)
+                | PathKind::Peer(_)
+                | PathKind::Relay(_),
+            ) => (None, "unknown"),
             Some(PathKind::SourceIp(ip)) => (Some(ip.to_string()), "local"),
             Some(PathKind::Direct) | None => match seen.local {
                 Some(local) => (Some(local.to_string()), "local"),

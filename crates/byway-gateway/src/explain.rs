@@ -7,7 +7,6 @@ use byway_core::detour::Order;
 use byway_core::diagnose::Verdict;
 use byway_core::health::State;
 use byway_core::judge::{PathView, Standing};
-use byway_core::settings::PathKind;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -186,7 +185,7 @@ fn path_view(
     let (exit, known_by) = shared.exits.of(plan, name);
     json!({
         "name": name,
-        "kind": plan.map(|plan| kind(&plan.kind)),
+        "kind": plan.map(|plan| plan.kind.as_str()),
         "exit": exit,
         "exit_known_by": known_by,
         "state": path.state.as_str(),
@@ -208,16 +207,6 @@ fn path_view(
             Finding::Healthy => "healthy",
         }),
     })
-}
-
-/// The kind of a path, as in the configuration.
-pub(crate) const fn kind(kind: &PathKind) -> &'static str {
-    match kind {
-        PathKind::Direct => "direct",
-        PathKind::SourceIp(_) => "source-ip",
-        PathKind::HttpProxy(_) => "http-proxy",
-        PathKind::Socks5(_) => "socks5",
-    }
 }
 
 /// What depends on providers that are not in trouble.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use byway_core::detour::Order;
 use byway_core::fact::Fact;
 use byway_core::settings::Settings;
-use byway_net::{TlsServer, TlsSetupError};
+use byway_net::{NoLocks, PlatformLocks, TlsServer, TlsSetupError};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use crate::lines::{Lines, Writer};
 use crate::listener::{self, Doorman, Entrance};
 use crate::metrics::{self, Metrics};
 use crate::prober;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Compiling, Snapshot};
 use crate::span::{FinishedSpan, Spans};
 use crate::worker::{self, Shared, Start};
 
@@ -72,6 +72,8 @@ pub struct Places {
     pub facts: Option<SyncSender<Fact>>,
     /// Stored answers, to be kept.
     pub copies: Option<Copies>,
+    /// What opens the locks of platforms on which relays run.
+    pub locks: Option<Arc<dyn PlatformLocks>>,
     /// What people ordered before this start, by provider; in force before anybody is let in.
     pub orders: Vec<(String, Order)>,
 }
@@ -130,7 +132,9 @@ impl Gateway {
             courts.order(&provider, order);
         }
         let cache = Cache::new(settings.state.cache, places.copies);
-        let snapshot = Snapshot::compile(settings, 1, Arc::clone(&own), &metrics, &courts)?;
+        let locks = places.locks.unwrap_or_else(|| Arc::new(NoLocks));
+        let around = Compiling { metrics: &metrics, courts: &courts, locks: &locks };
+        let snapshot = Snapshot::compile(settings, 1, Arc::clone(&own), &around)?;
         let shared = Arc::new(Shared {
             current: ArcSwap::from_pointee(snapshot),
             generation: AtomicU64::new(1),
@@ -138,6 +142,7 @@ impl Gateway {
             courts,
             cache,
             exits: Exits::default(),
+            locks,
             metrics,
             doorman: Arc::new(Doorman::default()),
             lines,
@@ -215,7 +220,10 @@ impl Gateway {
             TlsServer::new(tls)?;
         }
         let own: Arc<[SocketAddr]> = Arc::new([]);
-        Snapshot::compile(settings.clone(), 0, own, &Metrics::new(1), &Courts::default()).map(drop)
+        let locks: Arc<dyn PlatformLocks> = Arc::new(NoLocks);
+        let (metrics, courts) = (&Metrics::new(1), &Courts::default());
+        let around = Compiling { metrics, courts, locks: &locks };
+        Snapshot::compile(settings.clone(), 0, own, &around).map(drop)
     }
 
     /// Where callers come in, with the ports that the system chose.
@@ -248,8 +256,9 @@ impl Gateway {
         let own = Arc::clone(&self.own);
         self.warn_of_what_stays(&settings);
         let shared = &self.shared;
-        let compiled =
-            Snapshot::compile(settings, generation, own, &shared.metrics, &shared.courts);
+        let Shared { metrics, courts, locks, .. } = &**shared;
+        let around = Compiling { metrics, courts, locks };
+        let compiled = Snapshot::compile(settings, generation, own, &around);
         let metrics = &self.shared.metrics;
         match compiled {
             Ok(snapshot) => {

@@ -8,7 +8,9 @@ use byway_core::cause::Cause;
 use byway_core::choose::Plan;
 use byway_core::failover::Next;
 use byway_core::judge::{Busy, Leave, Passage};
-use byway_net::{DialFailure, Stream};
+use byway_core::relay::Asked;
+use byway_net::{DialFailure, EXIT_FIELD, Stream};
+use byway_wire::body::Framing;
 use tokio::time::Instant;
 
 use crate::around::Seen;
@@ -236,7 +238,28 @@ impl<'a> Flight<'a> {
         let passage = self.going.as_ref().map(|going| &going.passage);
         let lead = passage.and_then(|passage| passage.lead);
         let gone_round = passage.map_or(0, |passage| passage.gone_round);
-        self.provider.choose(lead, gone_round, || self.worker.clock.now())
+        let asked = self.asked();
+        self.provider.choose(lead, gone_round, &asked, || self.worker.clock.now())
+    }
+
+    /// What decides whether it fits through a relay.
+    fn asked(&self) -> Asked {
+        let shape = &self.request.shape;
+        let is_connect = shape.is_connect;
+        let head_bytes = if self.provider.has_relay { self.request.out.whole().len() } else { 0 };
+        let body_bytes = match shape.framing {
+            Framing::Empty => Some(0),
+            Framing::Length(n) => Some(n),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        Asked {
+            is_connect,
+            upgrades: shape.upgrade,
+            is_safe: shape.is_safe,
+            needs_identity: self.provider.needs_identity,
+            head_bytes,
+            body_bytes,
+        }
     }
 
     /// choose → attempt → classify → failover, until there is something to tell the caller.
@@ -281,7 +304,7 @@ impl<'a> Flight<'a> {
                             }
                             continue;
                         }
-                        End::Failed(fault) => (fault, String::new()),
+                        End::Failed(fault) => (fault, connection.detail()),
                     }
                 }
                 Err(failure) => (Fault::Provider(failure.cause, None), failure.detail),
@@ -414,7 +437,7 @@ impl<'a> Flight<'a> {
             match self.dial(path, true).await {
                 Ok(dialled) => {
                     let mut down = Buf::none();
-                    down.vec().extend_from_slice(ESTABLISHED);
+                    down.vec().extend_from_slice(&self.established(path));
                     let up = std::mem::take(&mut self.request.out);
                     return self.run_tunnel(caller, dialled.stream, up, down).await;
                 }
@@ -439,6 +462,19 @@ impl<'a> Flight<'a> {
         }
     }
 
+    /// The answer to CONNECT; another Byway is told which address the provider sees.
+    fn established(&self, path: &PathPlan) -> Vec<u8> {
+        let mut answer = ESTABLISHED.to_vec();
+        let exits = &self.worker.shared.exits;
+        if self.request.hops.is_some()
+            && let Some(exit) = exits.outside(path)
+        {
+            answer.truncate(ESTABLISHED.len() - 2);
+            answer.extend_from_slice(format!("{EXIT_FIELD}: {exit}\r\n\r\n").as_bytes());
+        }
+        answer
+    }
+
     async fn run_tunnel(
         &mut self,
         caller: &mut Caller,
@@ -446,12 +482,12 @@ impl<'a> Flight<'a> {
         up: Buf,
         down: Buf,
     ) -> Ending {
+        // What we said ourselves is not the provider's.
+        let own = if self.request.shape.is_connect { down.len() as u64 } else { 0 };
         let mut tunnel = Box::new(Tunnel::new(up, down, self.provider.deadlines.idle_tunnel));
         let Caller { stream, timer, .. } = caller;
         let end = poll_fn(|cx| tunnel.poll(stream, &mut provider, timer, cx)).await;
         self.progress.seen.bytes_up += tunnel.up.n_bytes;
-        // What we said ourselves is not the provider's.
-        let own = if self.request.shape.is_connect { ESTABLISHED.len() as u64 } else { 0 };
         self.progress.seen.bytes_down += tunnel.down.n_bytes.saturating_sub(own);
         Ending::Tunnelled(end)
     }

@@ -8,14 +8,16 @@ use byway_core::detect::Shown;
 use byway_core::evidence::{Evidence, Sent};
 use byway_core::history::Usual;
 use byway_core::route::{Origin, Scheme};
-use byway_net::{Dial, Resolver, Stream, Target};
+use byway_net::{Dial, RelayStream, Resolver, Stream, Target};
 use byway_wire::body::{Body, Framing};
+use byway_wire::relay::Stage;
 use byway_wire::request::RequestShape;
 use byway_wire::response::ResponseHead;
 use byway_wire::scan::HeadScan;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{timeout, timeout_at};
 
+use crate::attempt::relay_wait;
 use crate::clock::{self, Clock};
 use crate::exchange::N_INTERIM_MAX;
 use crate::head;
@@ -47,6 +49,10 @@ pub(crate) struct Told {
     /// Our end of the connection, as this machine sees it.
     pub(crate) local: Option<std::net::SocketAddr>,
     pub(crate) peer: Option<std::net::SocketAddr>,
+    /// The address that the provider sees, where a peer or relay told it, and who did.
+    pub(crate) exit: Option<std::net::IpAddr>,
+    /// Whose HTTP and TLS a relay speaks.
+    pub(crate) stack: Option<&'static str>,
     pub(crate) timing: byway_net::Timing,
     pub(crate) first_byte: Option<Duration>,
     pub(crate) took: Duration,
@@ -64,7 +70,8 @@ pub(crate) async fn ask(resolver: &Resolver, ask: &Ask<'_>, clock: &Clock) -> To
     let began = clock::instant();
     let dial = Dial {
         path: &ask.path.kind,
-        target: Target { scheme: ask.origin.scheme, host: &ask.origin.host, port: ask.origin.port },
+        hop: &ask.path.hop,
+        target: Target::new(ask.origin.scheme, &ask.origin.host, ask.origin.port),
         allow: &ask.provider.allow,
         tls: (ask.origin.scheme == Scheme::Https).then_some(&ask.provider.tls),
         tunnel: ask.head.is_empty(),
@@ -79,6 +86,8 @@ pub(crate) async fn ask(resolver: &Resolver, ask: &Ask<'_>, clock: &Clock) -> To
         pause: None,
         local: None,
         peer: None,
+        exit: None,
+        stack: None,
         timing: byway_net::Timing::default(),
         first_byte: None,
         took: Duration::ZERO,
@@ -96,6 +105,7 @@ pub(crate) async fn ask(resolver: &Resolver, ask: &Ask<'_>, clock: &Clock) -> To
         Ok(mut dialled) => {
             (told.local, told.peer) = (Some(dialled.local), Some(dialled.peer));
             told.timing = dialled.timing;
+            told.exit = dialled.exit;
             if ask.head.is_empty() {
                 let evidence = Evidence::Tunnelled { bytes_up: 0, bytes_down: 1 };
                 let outcome = classify::classify(&evidence, &ask.snapshot.signatures);
@@ -106,15 +116,36 @@ pub(crate) async fn ask(resolver: &Resolver, ask: &Ask<'_>, clock: &Clock) -> To
                 let sent_at = clock::instant();
                 let got = exchange(ask, &mut dialled.stream, bytes, &mut told.caught).await;
                 told.first_byte = got.ok().map(|at| at.saturating_duration_since(sent_at));
+                let relay = dialled.stream.relay();
+                told.stack = relay.and_then(|relay| Some(relay.seen()?.stack.as_str()));
+                told.exit = told.exit.or(relay.and_then(|relay| relay.seen()?.exit));
                 match got {
-                    Err(cause) => told.shown = failed(ask, cause, Sent::Some),
                     Ok(_) => judge(ask, &mut told, clock),
+                    Err(cause) => told.blame(ask, cause, relay),
                 }
             }
         }
     }
     told.took = clock::instant().saturating_duration_since(began);
     told
+}
+
+impl Told {
+    /// Whose fault it is that there is no answer: a relay keeps the provider's deadlines itself, so
+    /// its silence is its own.
+    fn blame(&mut self, ask: &Ask<'_>, cause: Cause, relay: Option<&RelayStream>) {
+        self.shown = match (relay.and_then(RelayStream::fault), cause) {
+            (Some(fault), _) => {
+                self.detail.clone_from(&fault.detail);
+                let unsent = fault.stage == Stage::BeforeSend;
+                failed(ask, fault.cause, if unsent { Sent::Nothing } else { Sent::Some })
+            }
+            (None, Cause::ReadTimeout | Cause::WriteTimeout) if relay.is_some() => {
+                failed(ask, Cause::RelayFailed, Sent::Some)
+            }
+            (None, cause) => failed(ask, cause, Sent::Some),
+        };
+    }
 }
 
 fn judge(ask: &Ask<'_>, told: &mut Told, clock: &Clock) {
@@ -160,7 +191,9 @@ async fn exchange(
         Ok(Err(_)) => return Err(Cause::Reset),
         Ok(Ok(())) => {}
     }
-    let late = clock::instant() + deadlines.first_byte.saturating_add(HEAD_WITHIN);
+    let first = deadlines.first_byte.saturating_add(HEAD_WITHIN);
+    let wait = ask.path.kind.relay().map_or(first, |relay| relay_wait(relay, deadlines));
+    let late = clock::instant() + wait;
     let mut bytes = Vec::with_capacity(4096);
     let mut scan = HeadScan::default();
     let mut first = None;

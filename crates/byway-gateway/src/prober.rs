@@ -172,6 +172,11 @@ async fn ask(
         Probing::Target(target) => made_up(target, own?)?,
         Probing::Auto => court.sample()?,
     };
+    // A handshake with a relay says nothing about the provider.
+    let needs_identity = provider.needs_identity;
+    if plan.kind.relay().is_some() && (sample.head.is_empty() || needs_identity) {
+        return None;
+    }
     let origin = sample.origin.as_ref().or(own)?;
     let usual = court.learnt.get(sample.route).and_then(crate::court::Learnt::usual);
     let resolver = Resolver::new(&snapshot.settings.dns).ok()?;
@@ -324,10 +329,11 @@ async fn connect(
 ) -> Option<probe::Told> {
     let provider = places(snapshot, court);
     let resolver = Resolver::new(&snapshot.settings.dns).ok()?;
+    let path = provider.paths.get(path).filter(|path| path.kind.relay().is_none())?;
     let ask = Ask {
         snapshot,
         provider,
-        path: provider.paths.get(path)?,
+        path,
         origin: &provider.base.as_ref()?.origin,
         head: b"",
         shape: None,

@@ -15,12 +15,13 @@ use byway_core::failover::Permission;
 use byway_core::freshness::RouteCache;
 use byway_core::id::{PathName, ProviderName};
 use byway_core::policy::{OnBlock, Policy, Probing};
+use byway_core::relay::Asked;
 use byway_core::route::{Origin, RouteTable};
 use byway_core::secret::Secret;
 use byway_core::settings::{
     Deadlines, PathKind, Provider, ProviderRoute, ProviderTls, ProxyHop, Settings,
 };
-use byway_net::{Authority, TlsClient, TlsSetupError};
+use byway_net::{Authority, HopClient, PlatformLocks, TlsClient, TlsSetupError};
 use byway_wire::request::Limits;
 use jiff::Timestamp;
 
@@ -73,6 +74,10 @@ pub(crate) struct ProviderPlan {
     pub(crate) probing: Probing,
     /// Whether tunnels to it are opened.
     pub(crate) intercept: bool,
+    /// Whether any of its paths is a relay, which not every request fits through.
+    pub(crate) has_relay: bool,
+    /// Whether it asks for a certificate of ours.
+    pub(crate) needs_identity: bool,
 }
 
 /// What the data plane knows about a part of a provider.
@@ -97,6 +102,8 @@ pub(crate) struct Base {
 pub(crate) struct PathPlan {
     pub(crate) name: PathName,
     pub(crate) kind: PathKind,
+    /// TLS and keys towards its own end.
+    pub(crate) hop: HopClient,
     /// The address that providers see, where the operator knows it.
     pub(crate) exit: Option<std::net::IpAddr>,
     pub(crate) metrics: Arc<PathMetrics>,
@@ -114,17 +121,19 @@ impl PathPlan {
         self.broken_until.store(until.as_millisecond(), Ordering::Relaxed);
     }
 
-    fn view(&self, is_gone_round: bool) -> PathView {
+    fn view(&self, is_gone_round: bool, asked: &Asked) -> PathView {
         let until = self.broken_until.load(Ordering::Relaxed);
         let broken_until = if until == 0 { None } else { Timestamp::from_millisecond(until).ok() };
-        PathView { broken_until, is_gone_round }
+        let unfit = self.kind.relay().and_then(|relay| relay.fits(asked).err());
+        PathView { broken_until, is_gone_round, unfit }
     }
 
     /// The proxy of the path, if it has one.
     pub(crate) fn proxy(&self) -> Option<&ProxyHop> {
         match &self.kind {
             PathKind::HttpProxy(hop) | PathKind::Socks5(hop) => Some(hop),
-            PathKind::Direct | PathKind::SourceIp(_) => None,
+            PathKind::Peer(peer) => Some(&peer.hop),
+            PathKind::Direct | PathKind::SourceIp(_) | PathKind::Relay(_) => None,
         }
     }
 }
@@ -146,13 +155,13 @@ impl ProviderPlan {
         &self,
         lead: Option<usize>,
         gone_round: u8,
+        asked: &Asked,
         now: impl FnOnce() -> Timestamp,
     ) -> Plan {
-        let none = PathView { broken_until: None, is_gone_round: false };
-        let mut views = [none; choose::N_PATHS_MAX];
+        let mut views = [PathView::FINE; choose::N_PATHS_MAX];
         let mut any_broken = false;
         for (index, (view, path)) in views.iter_mut().zip(&self.paths).enumerate() {
-            *view = path.view(gone_round & (1 << index) != 0);
+            *view = path.view(gone_round & (1 << index) != 0, asked);
             any_broken |= view.broken_until.is_some();
         }
         let views = views.get(..self.paths.len().min(views.len())).unwrap_or_default();
@@ -160,6 +169,14 @@ impl ProviderPlan {
         let now = if any_broken { now() } else { Timestamp::UNIX_EPOCH };
         choose::choose(views, lead, now)
     }
+}
+
+/// What outlives a snapshot, and is needed to compile one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Compiling<'a> {
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) courts: &'a Courts,
+    pub(crate) locks: &'a Arc<dyn PlatformLocks>,
 }
 
 impl Snapshot {
@@ -171,17 +188,23 @@ impl Snapshot {
         settings: Settings,
         generation: u64,
         own: Arc<[SocketAddr]>,
-        metrics: &Metrics,
-        courts: &Courts,
+        around: &Compiling<'_>,
     ) -> Result<Self, TlsSetupError> {
+        let Compiling { metrics, courts, locks } = *around;
         let broken: HashMap<&PathName, Arc<AtomicI64>> =
             settings.paths.iter().map(|path| (&path.name, Arc::default())).collect();
+        let hops = settings
+            .paths
+            .iter()
+            .map(|path| Ok((&path.name, HopClient::new(&path.kind, &settings.roots_pem, locks)?)));
+        let hops = hops.collect::<Result<HashMap<_, _>, TlsSetupError>>()?;
         let path_plans = |provider: &ProviderName, names: &[PathName]| {
             let known = names.iter().filter_map(|name| {
                 let path = settings.paths.iter().find(|path| path.name == *name)?;
                 Some(PathPlan {
                     name: name.clone(),
                     kind: path.kind.clone(),
+                    hop: hops.get(name).cloned().unwrap_or_default(),
                     exit: path.exit,
                     metrics: metrics.path(provider, name),
                     proxy_authorization: proxy_authorization(&path.kind),
@@ -206,7 +229,7 @@ impl Snapshot {
             n_fields_max: settings.limits.n_fields_max,
         };
         let routes = RouteTable::new(&settings.providers, settings.unlisted);
-        drop(broken);
+        drop((broken, hops));
         let signatures = Signatures::with(settings.signatures.clone());
         let authority = settings
             .authority
@@ -239,6 +262,8 @@ fn provider_plan(
 ) -> Result<ProviderPlan, TlsSetupError> {
     Ok(ProviderPlan {
         name: provider.name.clone(),
+        has_relay: paths.iter().any(|path| path.kind.relay().is_some()),
+        needs_identity: provider.tls.identity.is_some(),
         base: provider.origin.as_ref().map(|origin| Base {
             origin: origin.clone(),
             authority: origin.authority(),
@@ -283,6 +308,8 @@ fn observed(
         affects: Vec::new(),
         probing: Probing::Auto,
         intercept: false,
+        has_relay: false,
+        needs_identity: false,
     })
 }
 
@@ -315,6 +342,10 @@ fn route_plans(provider: &Provider) -> Vec<RoutePlan> {
 fn proxy_authorization(kind: &PathKind) -> Option<Secret> {
     match kind {
         PathKind::HttpProxy(hop) => hop.credentials.as_ref().map(byway_net::proxy_authorization),
-        PathKind::Direct | PathKind::SourceIp(_) | PathKind::Socks5(_) => None,
+        PathKind::Direct
+        | PathKind::SourceIp(_)
+        | PathKind::Socks5(_)
+        | PathKind::Peer(_)
+        | PathKind::Relay(_) => None,
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use byway_core::settings::{Log, LogFormat, LogRequests};
-use byway_net::Resolver;
+use byway_net::{PlatformLocks, Resolver};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) courts: Courts,
     pub(crate) cache: Cache,
     pub(crate) exits: Exits,
+    pub(crate) locks: Arc<dyn PlatformLocks>,
     pub(crate) clock: Clock,
     pub(crate) draining: AtomicBool,
     pub(crate) closing_idle: AtomicBool,

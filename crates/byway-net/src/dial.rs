@@ -2,15 +2,21 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::cause::Cause;
 use byway_core::destination::{HostKind, Network, host_kind};
-use byway_core::route::Scheme;
-use byway_core::settings::{Deadlines, PathKind, ProxyHop, Resolve};
+use byway_core::relay::Unfit;
+use byway_core::route::{Origin, Scheme};
+use byway_core::settings::{Deadlines, PathKind, PeerHop, ProxyHop, Resolve};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
 
+use crate::hop::HopClient;
 use crate::race::{Race, Rule, Won, is_host_name, not_a_name, not_an_address};
+use crate::relay::{Leg, RelayStream};
 use crate::resolver::{DnsFailure, Resolver, is_localhost};
 use crate::stream::Stream;
 use crate::tls::TlsClient;
@@ -25,6 +31,15 @@ pub struct Target<'a> {
     pub host: &'a str,
     /// Its port.
     pub port: u16,
+    /// An address to dial instead of resolving the name; checked like a resolved one.
+    pub pinned: Option<IpAddr>,
+}
+
+impl<'a> Target<'a> {
+    /// Whatever the name resolves to.
+    pub const fn new(scheme: Scheme, host: &'a str, port: u16) -> Self {
+        Self { scheme, host, port, pinned: None }
+    }
 }
 
 /// Everything [`dial`] needs to know.
@@ -32,6 +47,8 @@ pub struct Target<'a> {
 pub struct Dial<'a> {
     /// The way out.
     pub path: &'a PathKind,
+    /// What the way out needs besides: TLS to a peer or relay, keys.
+    pub hop: &'a HopClient,
     /// Where to.
     pub target: Target<'a>,
     /// Non-public networks that the destination may be on.
@@ -59,6 +76,8 @@ pub struct Dialled {
     pub local: SocketAddr,
     /// Whether requests must be sent in absolute-form, with `Proxy-Authorization` if there is one.
     pub absolute_form: bool,
+    /// The address that the provider sees, where a peer told it.
+    pub exit: Option<IpAddr>,
     /// How long each part took.
     pub timing: Timing,
 }
@@ -107,10 +126,29 @@ impl std::error::Error for DialFailure {
     }
 }
 
-/// What was opened before any TLS.
+/// What was opened before any TLS to the destination.
 struct Opened {
-    won: Won,
+    below: Below,
+    peer: SocketAddr,
+    resolved: Instant,
     absolute_form: bool,
+    exit: Option<IpAddr>,
+}
+
+/// What carries the stream to the destination.
+enum Below {
+    Tcp(TcpStream),
+    /// A tunnel inside the TLS towards a peer.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// A relay, which does the TLS to the destination itself.
+    Relay(Box<RelayStream>),
+}
+
+impl Opened {
+    fn plain(won: Won, absolute_form: bool) -> Self {
+        let Won { tcp, peer, resolved } = won;
+        Self { below: Below::Tcp(tcp), peer, resolved, absolute_form, exit: None }
+    }
 }
 
 /// Opens a stream to the target over the path.
@@ -123,30 +161,35 @@ struct Opened {
 pub async fn dial(resolver: &Resolver, dial: &Dial<'_>) -> Result<Dialled, DialFailure> {
     let started = clock();
     let deadline = started + dial.deadlines.connect;
-    let Opened { won, absolute_form } = match dial.path {
+    let opened = match dial.path {
         PathKind::Direct => direct(resolver, dial, None, deadline).await?,
         PathKind::SourceIp(ip) => direct(resolver, dial, Some(*ip), deadline).await?,
         PathKind::HttpProxy(hop) => through_http_proxy(resolver, dial, hop, deadline).await?,
         PathKind::Socks5(hop) => through_socks5(resolver, dial, hop, deadline).await?,
+        PathKind::Peer(peer) => Box::pin(through_peer(resolver, dial, peer, deadline)).await?,
+        PathKind::Relay(_) => Box::pin(to_relay(resolver, dial, deadline)).await?,
     };
     let connected = clock();
-    let Won { tcp, peer, resolved } = won;
-    let local = tcp.local_addr().map_err(|err| {
+    let Opened { below, peer, resolved, absolute_form, exit } = opened;
+    let (host, limit) = (dial.target.host, dial.deadlines.tls);
+    let stream = match (below, dial.tls) {
+        (Below::Tcp(tcp), None) => Stream::Tcp(tcp),
+        (Below::Tcp(tcp), Some(tls)) => Stream::Tls(tls.handshake(tcp, host, peer, limit).await?),
+        (Below::Tls(below), None) => Stream::Tls(below),
+        (Below::Tls(below), Some(tls)) => {
+            Stream::Inside(Box::pin(tls.handshake(*below, host, peer, limit)).await?)
+        }
+        (Below::Relay(relay), _) => Stream::Relay(relay),
+    };
+    let local = stream.tcp().local_addr().map_err(|err| {
         DialFailure::at(Cause::ConnectReset, format!("lost the connection to {peer}: {err}"), peer)
     })?;
-    let stream = match dial.tls {
-        None => Stream::Tcp(tcp),
-        Some(tls) => {
-            let limit = dial.deadlines.tls;
-            Stream::Tls(tls.handshake(tcp, dial.target.host, peer, limit).await?)
-        }
-    };
     let timing = Timing {
         dns: resolved.saturating_duration_since(started),
         connect: connected.saturating_duration_since(resolved),
         tls: clock().saturating_duration_since(connected),
     };
-    Ok(Dialled { stream, peer, local, absolute_form, timing })
+    Ok(Dialled { stream, peer, local, absolute_form, exit, timing })
 }
 
 async fn direct(
@@ -155,16 +198,17 @@ async fn direct(
     source: Option<IpAddr>,
     deadline: Instant,
 ) -> Result<Opened, DialFailure> {
+    let pinned = dial.target.pinned.map(|ip| ip.to_string());
     let race = Race {
         resolver,
-        host: dial.target.host,
+        host: pinned.as_deref().unwrap_or(dial.target.host),
         port: dial.target.port,
         rule: Rule::Destination(dial.allow),
         own: dial.own,
         source,
         deadline,
     };
-    Ok(Opened { won: race.run().await?, absolute_form: false })
+    Ok(Opened::plain(race.run().await?, false))
 }
 
 async fn through_http_proxy(
@@ -179,7 +223,7 @@ async fn through_http_proxy(
     let is_plain = dial.target.scheme == Scheme::Http && dial.tls.is_none() && !dial.tunnel;
     if is_plain && hop.resolve == Resolve::There {
         let won = reach(resolver, dial, hop, deadline).await?;
-        return Ok(Opened { won, absolute_form: true });
+        return Ok(Opened::plain(won, true));
     }
     let mut failure = None;
     for name in names {
@@ -188,7 +232,7 @@ async fn through_http_proxy(
         let request = http_proxy::connect_head(&name.authority(), hop, hops);
         let handshake = http_proxy::connect(&mut won.tcp, &request);
         match timeout_at(deadline, handshake).await {
-            Ok(Ok(())) => return Ok(Opened { won, absolute_form: false }),
+            Ok(Ok(_)) => return Ok(Opened::plain(won, false)),
             Ok(Err(refusal)) => failure = Some(refusal.into_dial_failure(hop, &name, won.peer)),
             Err(_) => return Err(hop_too_late(hop, &name, won.peer)),
         }
@@ -212,7 +256,7 @@ async fn through_socks5(
         let credentials = hop.credentials.as_ref();
         let refused = match timeout_at(deadline, socks5::greet(&mut won.tcp, credentials)).await {
             Ok(Ok(())) => match timeout_at(deadline, socks5::connect(&mut won.tcp, &name)).await {
-                Ok(Ok(())) => return Ok(Opened { won, absolute_form: false }),
+                Ok(Ok(())) => return Ok(Opened::plain(won, false)),
                 Ok(Err(refusal)) => refusal,
                 Err(_) => return Err(hop_too_late(hop, &name, won.peer)),
             },
@@ -229,6 +273,95 @@ async fn through_socks5(
         }
     }
     Err(failure.unwrap_or_else(|| not_a_name(dial.target.host)))
+}
+
+/// CONNECT inside TLS: the peer enforces its own destinations, and sees which instances the request
+/// has passed, itself perhaps among them.
+async fn through_peer(
+    resolver: &Resolver,
+    dial: &Dial<'_>,
+    peer: &PeerHop,
+    deadline: Instant,
+) -> Result<Opened, DialFailure> {
+    let hop = &peer.hop;
+    let mut failure = None;
+    for name in destinations(resolver, dial, hop, deadline).await? {
+        let Won { tcp, peer, resolved } = reach(resolver, dial, hop, deadline).await?;
+        let mut tls = to_hop(dial, tcp, &hop.host, peer, &at(hop)).await?;
+        let request = http_proxy::connect_head(&name.authority(), hop, Some(dial.hops));
+        match timeout_at(deadline, http_proxy::connect_inside(&mut tls, &request)).await {
+            Ok(Ok(exit)) => {
+                let below = Below::Tls(tls);
+                return Ok(Opened { below, peer, resolved, absolute_form: false, exit });
+            }
+            Ok(Err(refusal)) => failure = Some(refusal.into_dial_failure(hop, &name, peer)),
+            Err(_) => return Err(hop_too_late(hop, &name, peer)),
+        }
+        if !failure.as_ref().is_some_and(|f| another_address_may_work(f.cause)) {
+            break;
+        }
+    }
+    Err(failure.unwrap_or_else(|| not_a_name(dial.target.host)))
+}
+
+/// A connection to a relay, which is asked nothing before there is a request.
+async fn to_relay(
+    resolver: &Resolver,
+    dial: &Dial<'_>,
+    deadline: Instant,
+) -> Result<Opened, DialFailure> {
+    let Some(client) = dial.hop.relay() else {
+        return Err(DialFailure::new(Cause::Internal, "the path has no key for its relay"));
+    };
+    if dial.tunnel {
+        let detail = format!("the relay {}: {}", client.hop().id, Unfit::Tunnel);
+        return Err(DialFailure::new(Cause::RelayLimit, detail));
+    }
+    let Origin { scheme, host, port } = &client.hop().origin;
+    let race = Race {
+        resolver,
+        host,
+        port: *port,
+        rule: Rule::Endpoint,
+        own: dial.own,
+        source: None,
+        deadline,
+    };
+    let name = format!("the relay {}", client.hop().id);
+    let Won { tcp, peer, resolved } =
+        race.run().await.map_err(|failure| of_the_way_out(failure, &name))?;
+    let inner = match scheme {
+        Scheme::Http => Stream::Tcp(tcp),
+        Scheme::Https => Stream::Tls(to_hop(dial, tcp, host, peer, &name).await?),
+    };
+    let Target { host, port, scheme, .. } = dial.target;
+    let is_tls = scheme == Scheme::Https;
+    let leg = Leg { is_tls, host, port, deadlines: dial.deadlines };
+    let relay = Box::new(RelayStream::new(inner, Arc::clone(client), &leg));
+    Ok(Opened { below: Below::Relay(relay), peer, resolved, absolute_form: false, exit: None })
+}
+
+/// TLS to our own way out; what goes wrong there is no provider's fault.
+async fn to_hop(
+    dial: &Dial<'_>,
+    tcp: TcpStream,
+    host: &str,
+    peer: SocketAddr,
+    name: &str,
+) -> Result<Box<TlsStream<TcpStream>>, DialFailure> {
+    let Some(tls) = dial.hop.tls() else {
+        return Err(DialFailure::new(Cause::Internal, "the path has no TLS of its own"));
+    };
+    let shook = tls.handshake(tcp, host, peer, dial.deadlines.tls).await;
+    shook.map_err(|failure| of_the_way_out(failure, name))
+}
+
+fn of_the_way_out(mut failure: DialFailure, name: &str) -> DialFailure {
+    if !matches!(failure.cause, Cause::FilesExhausted | Cause::PortsExhausted | Cause::Loop) {
+        failure.cause = Cause::PathDown;
+    }
+    failure.detail = format!("{name}: {}", failure.detail);
+    failure
 }
 
 /// What a proxy is told: a checked address, or a name that it resolves itself.
@@ -304,13 +437,7 @@ async fn reach(
         source: None,
         deadline,
     };
-    race.run().await.map_err(|mut failure| {
-        if !matches!(failure.cause, Cause::FilesExhausted | Cause::PortsExhausted | Cause::Loop) {
-            failure.cause = Cause::PathDown;
-        }
-        failure.detail = format!("the proxy {}: {}", at(hop), failure.detail);
-        failure
-    })
+    race.run().await.map_err(|failure| of_the_way_out(failure, &format!("the proxy {}", at(hop))))
 }
 
 fn another_address_may_work(cause: Cause) -> bool {

@@ -1,13 +1,19 @@
 //! CONNECT through an HTTP proxy (RFC 9110 §9.3.6), reading not a byte beyond its answer's head.
 
+use std::net::IpAddr;
+
 use byway_core::cause::Cause;
 use byway_core::settings::ProxyHop;
 use byway_wire::scan::HeadScan;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::credentials::proxy_authorization;
 use crate::dial::{Refused, broken};
+
+/// What a Byway tells another one of the address that providers see.
+pub const EXIT_FIELD: &str = "Byway-Exit";
 
 /// A proxy that says more than this before the tunnel opens is none.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -35,25 +41,57 @@ pub(crate) async fn connect(tcp: &mut TcpStream, request: &[u8]) -> Result<(), R
     let mut head_bytes_left = HEAD_BYTES_MAX;
     loop {
         let head = read_head(tcp, head_bytes_left).await?;
-        let Some((status, reason)) = status_line(&head) else {
-            return Err(garbage());
-        };
-        let says = || format!("answered `{}`", format!("{status} {reason}").trim_end());
-        return match status {
-            // Interim answers may come first, though none has a meaning here.
-            100..=199 if status != 101 => {
-                head_bytes_left -= head.len();
-                continue;
-            }
-            200..=299 => Ok(()),
-            407 => Err(Refused::new(Cause::PathCredentials, says())),
-            // Another instance of ours saw its own name among the hops (RFC 5842 §7.2).
-            508 => Err(Refused::new(Cause::Loop, says())),
-            504 => Err(Refused::new(Cause::ConnectTimeout, says())),
-            500..=599 => Err(Refused::new(Cause::ConnectRefused, says())),
-            _ => Err(Refused::new(Cause::PathRefused, says())),
-        };
+        head_bytes_left -= head.len();
+        if judge(&head)? {
+            return Ok(());
+        }
     }
+}
+
+/// The same inside TLS, towards another Byway: the address that it tells providers see, if it does.
+pub(crate) async fn connect_inside(
+    tls: &mut TlsStream<TcpStream>,
+    request: &[u8],
+) -> Result<Option<IpAddr>, Refused> {
+    let write = async {
+        tls.write_all(request).await?;
+        tls.flush().await
+    };
+    write.await.map_err(|err| broken(&err))?;
+    let mut head_bytes_left = HEAD_BYTES_MAX;
+    loop {
+        let head = read_head_inside(tls, head_bytes_left).await?;
+        head_bytes_left -= head.len();
+        if judge(&head)? {
+            return Ok(exit_of(&head));
+        }
+    }
+}
+
+/// Whether the tunnel is open; false if the answer is still to come.
+fn judge(head: &[u8]) -> Result<bool, Refused> {
+    let (status, reason) = status_line(head).ok_or_else(garbage)?;
+    let says = || format!("answered `{}`", format!("{status} {reason}").trim_end());
+    match status {
+        // Interim answers may come first, though none has a meaning here.
+        100..=199 if status != 101 => Ok(false),
+        200..=299 => Ok(true),
+        407 => Err(Refused::new(Cause::PathCredentials, says())),
+        // Another instance of ours saw its own name among the hops (RFC 5842 §7.2).
+        508 => Err(Refused::new(Cause::Loop, says())),
+        504 => Err(Refused::new(Cause::ConnectTimeout, says())),
+        500..=599 => Err(Refused::new(Cause::ConnectRefused, says())),
+        _ => Err(Refused::new(Cause::PathRefused, says())),
+    }
+}
+
+/// The value of [`EXIT_FIELD`].
+fn exit_of(head: &[u8]) -> Option<IpAddr> {
+    head.split(|&b| b == b'\n').find_map(|line| {
+        let (name, value) = line.split_at_checked(EXIT_FIELD.len() + 1)?;
+        let is_it = name.strip_suffix(b":")?.eq_ignore_ascii_case(EXIT_FIELD.as_bytes());
+        is_it.then(|| std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()).flatten()
+    })
 }
 
 /// Reads one head and leaves everything behind it in the socket.
@@ -82,6 +120,21 @@ async fn read_head(tcp: &mut TcpStream, head_bytes_max: usize) -> Result<Vec<u8>
         tcp.read_exact(taken).await.map_err(|err| broken(&err))?;
         if let Some(end) = end {
             head.truncate(end);
+            return Ok(head);
+        }
+    }
+}
+
+/// Reads one head byte by byte out of what TLS has already decrypted: nothing behind it is taken.
+async fn read_head_inside(
+    tls: &mut TlsStream<TcpStream>,
+    head_bytes_max: usize,
+) -> Result<Vec<u8>, Refused> {
+    let mut head = Vec::new();
+    let mut scan = HeadScan::default();
+    loop {
+        head.push(tls.read_u8().await.map_err(|err| broken(&err))?);
+        if scan.feed(&head, head_bytes_max).map_err(|_| garbage())?.is_some() {
             return Ok(head);
         }
     }

@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::relay::RelayStream;
 
 /// A connection on the way out.
 #[derive(Debug)]
@@ -13,7 +16,11 @@ pub enum Stream {
     /// Plain bytes, or a tunnel whose content is none of our business.
     Tcp(TcpStream),
     /// TLS that ends here.
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// TLS that ends here, inside the TLS towards a peer.
+    Inside(Box<TlsStream<TlsStream<TcpStream>>>),
+    /// A relay that carries one request after the other.
+    Relay(Box<RelayStream>),
 }
 
 impl Stream {
@@ -22,6 +29,32 @@ impl Stream {
         match self {
             Self::Tcp(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
+            Self::Inside(tls) => tls.get_ref().0.get_ref().0,
+            Self::Relay(relay) => relay.inner().tcp(),
+        }
+    }
+
+    /// The version of TLS as on the wire, and SHA-256 of the certificate that was shown.
+    pub fn tls_facts(&self) -> Option<(u16, Option<[u8; 32]>)> {
+        let connection = match self {
+            Self::Tls(tls) => tls.get_ref().1,
+            Self::Inside(tls) => tls.get_ref().1,
+            Self::Tcp(_) | Self::Relay(_) => return None,
+        };
+        let version = connection.protocol_version().map_or(0, u16::from);
+        let shown = connection.peer_certificates().and_then(<[_]>::first);
+        let digest = shown.and_then(|certificate| {
+            let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
+            digest.as_ref().try_into().ok()
+        });
+        Some((version, digest))
+    }
+
+    /// The relay that it leads through, if it does.
+    pub fn relay(&self) -> Option<&RelayStream> {
+        match self {
+            Self::Relay(relay) => Some(relay),
+            Self::Tcp(_) | Self::Tls(_) | Self::Inside(_) => None,
         }
     }
 }
@@ -35,6 +68,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Self::Inside(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Self::Relay(relay) => Pin::new(relay.as_mut()).poll_read(cx, buf),
         }
     }
 }
@@ -48,6 +83,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
+            Self::Inside(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
+            Self::Relay(relay) => Pin::new(relay.as_mut()).poll_write(cx, bytes),
         }
     }
 
@@ -59,6 +96,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, pieces),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, pieces),
+            Self::Inside(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, pieces),
+            Self::Relay(relay) => Pin::new(relay.as_mut()).poll_write_vectored(cx, pieces),
         }
     }
 
@@ -66,6 +105,8 @@ impl AsyncWrite for Stream {
         match self {
             Self::Tcp(tcp) => tcp.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Inside(tls) => tls.is_write_vectored(),
+            Self::Relay(relay) => relay.is_write_vectored(),
         }
     }
 
@@ -73,6 +114,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::Inside(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::Relay(relay) => Pin::new(relay.as_mut()).poll_flush(cx),
         }
     }
 
@@ -80,6 +123,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Self::Inside(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Self::Relay(relay) => Pin::new(relay.as_mut()).poll_shutdown(cx),
         }
     }
 }

@@ -13,7 +13,7 @@ use byway_core::settings::{Deadlines, Dns, PathKind, ProxyHop, Resolve};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::{Dial, DialFailure, Resolver, Target, TlsClient, dial};
+use crate::{Dial, DialFailure, HopClient, Resolver, Target, TlsClient, dial};
 
 /// What the name server says to one question.
 #[derive(Debug, Clone)]
@@ -145,11 +145,15 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     head: Duration::from_secs(1),
 };
 
+/// Nothing but the path itself.
+static NO_HOP: HopClient = HopClient::none();
+
 /// A dial with everything on loopback allowed.
 pub(crate) fn plain<'a>(path: &'a PathKind, host: &'a str, port: u16) -> Dial<'a> {
     Dial {
         path,
-        target: Target { scheme: Scheme::Http, host, port },
+        hop: &NO_HOP,
+        target: Target::new(Scheme::Http, host, port),
         allow: &Network::PRIVATE,
         tls: None,
         tunnel: false,
@@ -165,7 +169,7 @@ pub(crate) fn with_tls<'a>(
     port: u16,
     tls: &'a TlsClient,
 ) -> Dial<'a> {
-    let target = Target { scheme: Scheme::Https, host, port };
+    let target = Target::new(Scheme::Https, host, port);
     Dial { target, tls: Some(tls), ..plain(path, host, port) }
 }
 

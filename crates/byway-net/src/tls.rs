@@ -13,7 +13,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -84,13 +84,13 @@ impl TlsClient {
     /// Handshakes over a connection that stands.
     ///
     /// Cancel safe: dropping it closes the connection.
-    pub(crate) async fn handshake(
+    pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        tcp: TcpStream,
+        below: S,
         host: &str,
         peer: SocketAddr,
         limit: Duration,
-    ) -> Result<Box<TlsStream<TcpStream>>, DialFailure> {
+    ) -> Result<Box<TlsStream<S>>, DialFailure> {
         let fail = |cause, why: String| {
             DialFailure::at(cause, format!("TLS with `{host}` ({peer}): {why}"), peer)
         };
@@ -100,7 +100,7 @@ impl TlsClient {
             HostKind::Name | HostKind::NotAnAddress => ServerName::try_from(bare.to_owned())
                 .map_err(|_| fail(Cause::TlsCert, "no certificate can have this name".into()))?,
         };
-        match timeout(limit, self.connector.connect(name, tcp)).await {
+        match timeout(limit, self.connector.connect(name, below)).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
             Ok(Err(err)) => {
                 let (cause, why) = self.judge(&err);

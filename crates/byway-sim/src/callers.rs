@@ -139,6 +139,7 @@ impl World {
         let view = |(index, broken_until): (usize, &Option<Timestamp>)| PathView {
             broken_until: *broken_until,
             is_gone_round: passage.gone_round & (1 << index) != 0,
+            unfit: None,
         };
         let views: Vec<PathView> = self.broken_until.iter().enumerate().map(view).collect();
         let plan = choose(&views, passage.lead, self.now);

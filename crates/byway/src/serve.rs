@@ -62,6 +62,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     };
     let state = State::open(&settings);
     let places = Places {
+        locks: None,
         spans,
         facts: state.facts.clone(),
         copies: state.copies.clone(),

@@ -69,7 +69,7 @@ fn the_documentation_is_complete_and_true() {
     let mut known = BTreeSet::new();
     let all = file::parse("docs/config.toml", &examples, &Everything, &mut known);
     let all = all.unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!((all.listeners.len(), all.paths.len(), all.providers.len()), (3, 4, 1));
+    assert_eq!((all.listeners.len(), all.paths.len(), all.providers.len()), (3, 6, 1));
     let root = DeTable::parse(&examples).unwrap();
     for key in &known {
         // A provider's deadlines have the keys of `[deadlines]`.

@@ -174,7 +174,7 @@ direct = 1
 [path.I.direct]
 "#,
         expect![[r#"
-            2:7 this path has no kind (write `[path.none.KIND]` with `direct`, `source-ip`, `http-proxy` or `socks5`)
+            2:7 this path has no kind (write `[path.none.KIND]` with `direct`, `source-ip`, `http-proxy`, `socks5`, `peer` or `relay`)
             3:7 a path is of one kind only
             6:7 `direct` is always the direct way out; give this path another name
             9:8 this must be one address of this machine

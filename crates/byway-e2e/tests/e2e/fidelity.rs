@@ -11,6 +11,8 @@ use byway_e2e::origin::{self, Origin};
 use byway_e2e::pki::Authority;
 use byway_e2e::process::{self, Process};
 use byway_e2e::raw::{self, Kind, Message};
+use byway_wire::body::Framing;
+use byway_wire::content::Content;
 
 /// A request without the parts that depend on the way in.
 struct Case {
@@ -129,7 +131,7 @@ enum In {
 
 const WAYS_IN: [In; 4] = [In::Path, In::Host, In::Absolute, In::Connect];
 
-struct World {
+pub(crate) struct World {
     gateway: Gateway,
     origin: Origin,
     scheme: &'static str,
@@ -190,12 +192,41 @@ fn coming_back(case: &Case, arriving: &Message, through_tunnel: bool) -> Message
 }
 
 fn compare(path: &str, world: &World) {
+    compare_over(path, world, &WAYS_IN, |message| message);
+}
+
+/// The message with its chunks made one: a relay passes content and trailers on, and chunks belong
+/// to one hop (RFC 9112 §7.1).
+fn one_chunk(mut message: Message) -> Message {
+    if message.field("transfer-encoding").is_none() {
+        return message;
+    }
+    let (mut content, mut out) = (Content::new(Framing::Chunked), Vec::new());
+    content.take(&message.body, &mut out).expect("chunks");
+    assert!(content.is_done(), "chunks end");
+    let mut body = format!("{:x}\r\n", out.len()).into_bytes();
+    body.extend_from_slice(&out);
+    body.extend_from_slice(b"\r\n0\r\n");
+    for trailer in content.trailers() {
+        trailer.write(&mut body);
+    }
+    body.extend_from_slice(b"\r\n");
+    message.body = body;
+    message
+}
+
+/// Everything but a tunnel passes a relay.
+pub(crate) fn compare_over_relay(path: &str, world: &World) {
+    compare_over(path, world, &[In::Path, In::Host, In::Absolute], one_chunk);
+}
+
+fn compare_over(path: &str, world: &World, ways: &[In], on_the_way: fn(Message) -> Message) {
     let authority = world.authority();
     for case in corpus() {
         let arriving = case.arriving(&authority);
         let arriving = raw::read_message(&mut arriving.as_slice(), Kind::Request).expect("whole");
         // The control: what the origin says it got, when it is asked directly.
-        for way in WAYS_IN {
+        for &way in ways {
             let before = world.origin.messages().len();
             let answer = world.send(&case, way);
             let got = world.origin.messages();
@@ -217,6 +248,7 @@ fn compare(path: &str, world: &World) {
                 "{what}: the head"
             );
             assert!(got.head == arriving.head, "{what}: the head's bytes");
+            let arriving = on_the_way(arriving.clone());
             assert!(got.body == arriving.body, "{what}: the body's bytes");
             let due = coming_back(&case, &arriving, matches!(way, In::Connect));
             assert_eq!(
@@ -230,8 +262,14 @@ fn compare(path: &str, world: &World) {
 }
 
 fn plain_world(path: &str) -> World {
+    plain_world_of(|_| path.to_owned())
+}
+
+/// A world whose path `out` depends on where the origin listens.
+pub(crate) fn plain_world_of(path: impl FnOnce(SocketAddr) -> String) -> World {
     let origin = Origin::echo();
     let port = origin.addr.port();
+    let path = path(origin.addr);
     let gateway = Gateway::start(&format!(
         "{path}\n[provider.origin]\nurl = \"http://127.0.0.1:{port}\"\nallow_private = true\npaths = [\"out\"]\n"
     ));
@@ -239,12 +277,18 @@ fn plain_world(path: &str) -> World {
 }
 
 fn tls_world(path: &str) -> World {
+    tls_world_of(|_, _| path.to_owned())
+}
+
+/// The same with an origin behind TLS; `path` also gets the authority that it is trusted by.
+pub(crate) fn tls_world_of(path: impl FnOnce(SocketAddr, &Authority) -> String) -> World {
     let authority = Authority::new();
     let identity = authority.issue(&["127.0.0.1"]);
     let origin = Origin::answering_tls(&identity, origin::echo);
     let folder = tempfile::tempdir().expect("a folder");
     let roots = folder.path().join("roots.pem");
     std::fs::write(&roots, &authority.pem).expect("writable");
+    let path = path(origin.addr, &authority);
     let gateway = Gateway::start(&format!(
         "{path}\n[provider.origin]\nurl = \"https://127.0.0.1:{}\"\nallow_private = true\npaths = [\"out\"]\n[provider.origin.tls]\nroots = [{roots:?}]\n",
         origin.addr.port()

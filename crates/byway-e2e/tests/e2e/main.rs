@@ -27,6 +27,8 @@ mod operation;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod safety;
 #[cfg(test)]
 mod stale;

@@ -1,0 +1,370 @@
+//! A call is made: dialled as the gateway would, written as it was signed, and read to its end.
+
+use std::time::Duration;
+
+use byway_core::cause::Cause;
+use byway_core::route::Scheme;
+use byway_core::settings::{Deadlines, PathKind};
+use byway_net::{Dial, Dialled, HopClient, Target, Timing, dial};
+use byway_wire::body::Framing;
+use byway_wire::content::Content;
+use byway_wire::relay::answer::{Answered, Failure, SeenThere};
+use byway_wire::relay::call::Call;
+use byway_wire::relay::frames::DATA_BYTES;
+use byway_wire::relay::{Field, Stack, Stage};
+use byway_wire::request::{Limits, RequestHead, RequestShape};
+use byway_wire::response::ResponseHead;
+use byway_wire::scan::HeadScan;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf};
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::Out;
+use crate::relay::{Relay, instant, wall_ms};
+
+/// The gateway's own limits of a head.
+const HEAD_BYTES_MAX: usize = 65_536;
+const N_FIELDS_MAX: usize = byway_wire::N_FIELDS_MAX;
+/// As many as the gateway takes.
+const N_INTERIM_MAX: usize = 32;
+
+/// One call under way.
+pub(crate) struct Courier<'a> {
+    pub(crate) relay: &'a Relay,
+    pub(crate) call: &'a Call,
+    pub(crate) arrived: Instant,
+    pub(crate) is_cold: bool,
+}
+
+/// Why there is no answer, or no more of it.
+struct Failed {
+    cause: Told,
+    stage: Stage,
+    detail: String,
+    peer: Option<std::net::IpAddr>,
+}
+
+/// A code of the gateway's, or one of ours.
+enum Told {
+    Cause(Cause),
+    Own(&'static str),
+}
+
+impl Failed {
+    fn at(cause: Cause, stage: Stage) -> Self {
+        let detail = cause.says().to_owned();
+        Self { cause: Told::Cause(cause), stage, detail, peer: None }
+    }
+
+    fn own(code: &'static str, stage: Stage, detail: impl Into<String>) -> Self {
+        Self { cause: Told::Own(code), stage, detail: detail.into(), peer: None }
+    }
+}
+
+impl Courier<'_> {
+    /// Makes the call and writes the answer, whatever it is.
+    pub(crate) async fn run(&self, content: &[u8], within: Option<Duration>, out: &mut Out) {
+        let total = Duration::from_millis(u64::from(self.call.within.total_ms));
+        let until = self.arrived + within.map_or(total, |within| within.min(total));
+        // What was sent is not known when the time is up, so it counts as sent.
+        let done = timeout_at(until, Box::pin(self.make(content, out))).await;
+        let failed = match done {
+            Ok(Ok(())) => return,
+            Ok(Err(failed)) => failed,
+            Err(_) => {
+                let detail = format!("more than {} ms", (until - self.arrived).as_millis());
+                Failed::own("deadline", Stage::Sent, detail)
+            }
+        };
+        let code = match failed.cause {
+            Told::Cause(cause) => cause.code(),
+            Told::Own(code) => code,
+        };
+        let Failed { stage, detail, peer, .. } = failed;
+        let (code, now_ms) = (code.to_owned(), wall_ms());
+        out.fail(Failure { stage, code, detail, now_ms, peer }).await;
+    }
+
+    async fn make(&self, content: &[u8], out: &mut Out) -> Result<(), Failed> {
+        let head = self.call.head();
+        let limits = Limits {
+            head_bytes_max: usize::MAX,
+            target_bytes_max: usize::MAX,
+            n_fields_max: N_FIELDS_MAX,
+        };
+        let mut spans = Vec::new();
+        let shape = RequestHead::parse(&head, &limits, &mut spans).map(|head| head.shape);
+        let shape = shape.map_err(|why| {
+            Failed::own("malformed", Stage::BeforeSend, format!("the call's head: {why}"))
+        })?;
+        let body = framed(shape.framing, content, &self.call.trailers)?;
+        let dialled = self.dial().await?;
+        let peer = dialled.peer.ip();
+        let answered = self.exchange(dialled, [&head, &body], &shape, out).await;
+        answered.map_err(|failed| Failed { peer: Some(peer), ..failed })
+    }
+
+    async fn dial(&self) -> Result<Dialled, Failed> {
+        let Call { is_tls, host, port, pinned, .. } = self.call;
+        let scheme = if *is_tls { Scheme::Https } else { Scheme::Http };
+        let deadlines = self.deadlines();
+        let dialling = Dial {
+            path: &PathKind::Direct,
+            hop: &HopClient::default(),
+            target: Target { scheme, host, port: *port, pinned: *pinned },
+            allow: &self.relay.config.networks,
+            tls: is_tls.then_some(&self.relay.tls),
+            tunnel: false,
+            deadlines: &deadlines,
+            hops: "",
+            own: &[],
+        };
+        dial(&self.relay.resolver, &dialling).await.map_err(|failure| Failed {
+            cause: Told::Cause(failure.cause),
+            stage: Stage::BeforeSend,
+            detail: failure.detail,
+            peer: failure.peer.map(|peer| peer.ip()),
+        })
+    }
+
+    fn deadlines(&self) -> Deadlines {
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        let within = self.call.within;
+        Deadlines {
+            connect: ms(within.connect_ms),
+            tls: ms(within.tls_ms),
+            first_byte: ms(within.first_byte_ms),
+            idle_body: ms(within.idle_ms),
+            total: ms(within.total_ms),
+            ..Deadlines::default()
+        }
+    }
+
+    /// Writes and reads at the same time: a provider may answer before it has read everything.
+    async fn exchange(
+        &self,
+        dialled: Dialled,
+        request: [&[u8]; 2],
+        shape: &RequestShape,
+        out: &mut Out,
+    ) -> Result<(), Failed> {
+        let Dialled { stream, peer, timing, .. } = dialled;
+        let tls = stream.tls_facts();
+        let deadlines = self.deadlines();
+        let (from, mut to) = tokio::io::split(stream);
+        let write = async move {
+            for part in request {
+                to.write_all(part).await?;
+            }
+            to.flush().await
+        };
+        let sent_at = instant();
+        let mut reading = Reading {
+            from,
+            write: Some(Box::pin(write)),
+            bytes: Vec::with_capacity(DATA_BYTES),
+            due: sent_at + deadlines.idle_body,
+            deadlines: &deadlines,
+            was_reset: false,
+        };
+        let mut n_interim = 0;
+        loop {
+            let raw = reading.head().await?;
+            let first_byte = instant() - sent_at;
+            let seen = self.seen(peer.ip(), tls, timing, first_byte);
+            let (head, framing) = understood(&raw, shape, seen)?;
+            let status = head.status;
+            // 100 was not asked for by anybody who still waits; it is ours to swallow.
+            if status != 100 {
+                out.head(head).await;
+            }
+            if status >= 200 {
+                return reading.body(framing, self.call.answer_bytes_max, out).await;
+            }
+            n_interim += 1;
+            if n_interim > N_INTERIM_MAX {
+                return Err(Failed::at(Cause::AnswerMalformed, Stage::Sent));
+            }
+        }
+    }
+
+    fn seen(
+        &self,
+        peer: std::net::IpAddr,
+        tls: Option<(u16, Option<[u8; 32]>)>,
+        timing: Timing,
+        first_byte: Duration,
+    ) -> SeenThere {
+        let us = |took: Duration| u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        SeenThere {
+            peer: Some(peer),
+            exit: self.relay.config.exit,
+            tls_version: tls.map_or(0, |(version, _)| version),
+            certificate: tls.and_then(|(_, digest)| digest),
+            dns_us: us(timing.dns),
+            connect_us: us(timing.connect),
+            tls_us: us(timing.tls),
+            first_byte_us: us(first_byte),
+            is_cold: self.is_cold,
+            stack: Stack::Byway,
+            instance: self.relay.instance.clone(),
+        }
+    }
+}
+
+/// The body as its head frames it.
+fn framed(framing: Framing, content: &[u8], trailers: &[Field]) -> Result<Vec<u8>, Failed> {
+    let is_right = match framing {
+        Framing::Length(n) => n == content.len() as u64,
+        Framing::Empty => content.is_empty(),
+        Framing::Chunked => true,
+        Framing::UntilClose => false,
+    };
+    if !is_right {
+        let detail = "the body is not as long as its head says";
+        return Err(Failed::own("malformed", Stage::BeforeSend, detail));
+    }
+    if framing != Framing::Chunked {
+        return Ok(content.to_vec());
+    }
+    let mut body = Vec::with_capacity(content.len() + 64);
+    if !content.is_empty() {
+        body.extend_from_slice(format!("{:x}\r\n", content.len()).as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"0\r\n");
+    for trailer in trailers {
+        trailer.write(&mut body);
+    }
+    body.extend_from_slice(b"\r\n");
+    Ok(body)
+}
+
+fn understood(
+    raw: &[u8],
+    shape: &RequestShape,
+    seen: SeenThere,
+) -> Result<(Answered, Framing), Failed> {
+    let mut spans = Vec::new();
+    let malformed = |why: byway_wire::Refusal| {
+        let detail = why.says().to_owned();
+        Failed { detail, ..Failed::at(Cause::AnswerMalformed, Stage::Sent) }
+    };
+    let head = ResponseHead::parse(raw, shape, N_FIELDS_MAX, &mut spans).map_err(malformed)?;
+    let answered = Answered {
+        status: head.shape.status,
+        version: head.shape.version,
+        reason: head.status_and_reason.get(3..).unwrap_or_default().to_vec(),
+        fields: Field::all(raw, head.fields),
+        framing: head.shape.framing,
+        seen,
+    };
+    Ok((answered, head.shape.framing))
+}
+
+/// The answer's side of one exchange, which keeps the request's side going.
+struct Reading<'a, W> {
+    from: ReadHalf<byway_net::Stream>,
+    write: Option<std::pin::Pin<Box<W>>>,
+    bytes: Vec<u8>,
+    due: Instant,
+    deadlines: &'a Deadlines,
+    was_reset: bool,
+}
+
+impl<W: Future<Output = std::io::Result<()>>> Reading<'_, W> {
+    /// Reads more; 0 at the end. `late` is what it is called when nothing comes in time.
+    async fn more(&mut self, late: Cause) -> Result<usize, Cause> {
+        if self.bytes.capacity() - self.bytes.len() < DATA_BYTES / 2 {
+            self.bytes.reserve(DATA_BYTES);
+        }
+        loop {
+            let writing = async {
+                match &mut self.write {
+                    Some(write) => write.await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Both are cancel safe: the write is kept, and what was read stands in the buffer.
+            tokio::select! {
+                wrote = writing => {
+                    self.write = None;
+                    self.was_reset |= wrote.is_err();
+                    self.due = instant() + self.deadlines.first_byte;
+                }
+                read = timeout_at(self.due, self.from.read_buf(&mut self.bytes)) => {
+                    return match read {
+                        Ok(Ok(n)) => Ok(n),
+                        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(0),
+                        Ok(Err(_)) => Err(Cause::Reset),
+                        Err(_) if self.write.is_some() => Err(Cause::WriteTimeout),
+                        Err(_) => Err(late),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Reads a head and leaves what is behind it.
+    async fn head(&mut self) -> Result<Vec<u8>, Failed> {
+        let mut scan = HeadScan::default();
+        loop {
+            let found = scan.feed(&self.bytes, HEAD_BYTES_MAX).map_err(|why| Failed {
+                detail: why.says().to_owned(),
+                ..Failed::at(Cause::AnswerMalformed, Stage::Sent)
+            })?;
+            if let Some(len) = found {
+                let rest = self.bytes.split_off(len);
+                return Ok(std::mem::replace(&mut self.bytes, rest));
+            }
+            let n = self.more(Cause::ReadTimeout).await;
+            let n = n.map_err(|cause| Failed::at(cause, Stage::Sent))?;
+            if n == 0 {
+                let cause = match (self.was_reset, self.bytes.is_empty()) {
+                    (true, _) => Cause::Reset,
+                    (false, true) => Cause::ClosedWithoutAnswer,
+                    (false, false) => Cause::AnswerTruncated,
+                };
+                return Err(Failed::at(cause, Stage::Sent));
+            }
+        }
+    }
+
+    async fn body(mut self, framing: Framing, bytes_max: u64, out: &mut Out) -> Result<(), Failed> {
+        let mut content = Content::new(framing);
+        let mut data = Vec::with_capacity(DATA_BYTES);
+        loop {
+            let taken = content.take(&self.bytes, &mut data);
+            taken.map_err(|why| Failed {
+                detail: why.says().to_owned(),
+                ..Failed::at(Cause::AnswerMalformed, Stage::Partial)
+            })?;
+            self.bytes.clear();
+            if out.n_bytes() + data.len() as u64 > bytes_max {
+                let detail = format!("the answer is longer than {bytes_max} bytes");
+                return Err(Failed::own("answer_too_large", Stage::Sent, detail));
+            }
+            out.data(&data).await;
+            data.clear();
+            if content.is_done() {
+                out.end(content.trailers()).await;
+                return Ok(());
+            }
+            if out.is_lost() {
+                return Err(Failed::own("lost", Stage::Partial, "the gateway went away"));
+            }
+            self.due = instant() + self.deadlines.idle_body;
+            let n = self.more(Cause::BodyTimeout).await;
+            let n = n.map_err(|cause| Failed::at(cause, Stage::Sent))?;
+            if n == 0 {
+                return match content.end() {
+                    Ok(()) => {
+                        out.end(Vec::new()).await;
+                        Ok(())
+                    }
+                    Err(_) => Err(Failed::at(Cause::AnswerTruncated, Stage::Sent)),
+                };
+            }
+        }
+    }
+}
