@@ -7,6 +7,7 @@
 pub mod config;
 pub mod names;
 pub mod pages;
+pub mod platform;
 pub mod provider;
 pub mod scenario;
 pub mod transcript;

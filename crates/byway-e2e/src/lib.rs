@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod gateway;
+pub mod lambda;
 pub mod origin;
 pub mod pki;
 pub mod process;

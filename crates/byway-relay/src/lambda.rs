@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_wire::relay::{CONTENT_TYPE, CONTENT_TYPE_TEXT};
+use http::{HeaderValue, StatusCode};
 use lambda_runtime::streaming::{Body, channel};
 use lambda_runtime::{
     FunctionResponse, LambdaEvent, MetadataPrelude, StreamResponse, run, service_fn,
@@ -22,50 +24,76 @@ const MARGIN: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// If the Runtime API cannot be reached.
-pub async fn serve(relay: Arc<Relay>) -> Result<(), lambda_runtime::Error> {
+///
+/// `streams` is what the URL in front does with an answer: a function cannot see it, and an answer in
+/// the other form reaches the caller as raw JSON.
+pub async fn serve(relay: Arc<Relay>, streams: bool) -> Result<(), lambda_runtime::Error> {
     let tasks = TaskTracker::new();
     run(service_fn(move |event: LambdaEvent<Value>| {
         let (relay, tasks) = (Arc::clone(&relay), tasks.clone());
-        async move { Ok::<_, Infallible>(one(&relay, &tasks, event).await) }
+        async move {
+            let answered = if streams {
+                streamed(&relay, &tasks, event)
+            } else {
+                FunctionResponse::BufferedResponse(whole(&relay, event).await)
+            };
+            Ok::<_, Infallible>(answered)
+        }
     }))
     .await
 }
 
-async fn one(
+/// How long the platform leaves.
+fn within(event: &LambdaEvent<Value>) -> Option<Duration> {
+    let left = event.context.deadline.saturating_sub(wall_ms());
+    Some(Duration::from_millis(left).saturating_sub(MARGIN))
+}
+
+async fn whole(relay: &Relay, event: LambdaEvent<Value>) -> Value {
+    let within = within(&event);
+    event::handle(relay, &event.payload, within).await
+}
+
+fn streamed(
     relay: &Arc<Relay>,
     tasks: &TaskTracker,
     event: LambdaEvent<Value>,
 ) -> FunctionResponse<Value, Body> {
-    let left = event.context.deadline.saturating_sub(wall_ms());
-    let within = Some(Duration::from_millis(left).saturating_sub(MARGIN));
+    let within = within(&event);
     let admitted = match event::body(&event.payload) {
         Some(body) => relay.admit(&body),
         None => Err(relay.refused(Stranger)),
     };
-    let admitted = match admitted {
-        Err(Stranger) => return FunctionResponse::BufferedResponse(event::refusal()),
-        Ok(admitted) if !admitted.may_stream() => {
-            let is_text = admitted.is_text();
-            let answer = relay.answer(admitted, within).await;
-            return FunctionResponse::BufferedResponse(event::answer(&answer, is_text));
-        }
-        Ok(admitted) => admitted,
-    };
-    let (pieces, mut come) = tokio::sync::mpsc::channel::<Vec<u8>>(N_PIECES);
-    let (mut to, body) = channel();
-    let relay = Arc::clone(relay);
-    tasks.spawn(async move { relay.stream(admitted, within, pieces).await });
-    tasks.spawn(async move {
-        while let Some(piece) = come.recv().await {
-            if to.send_data(piece.into()).await.is_err() {
-                return;
-            }
-        }
-    });
+    let (mut to, stream) = channel();
     let mut metadata_prelude = MetadataPrelude::default();
-    let content_type = byway_wire::relay::CONTENT_TYPE.parse();
-    if let Ok(content_type) = content_type {
-        metadata_prelude.headers.insert("content-type", content_type);
-    }
-    FunctionResponse::StreamingResponse(StreamResponse { metadata_prelude, stream: body })
+    let content_type = match &admitted {
+        Err(Stranger) => {
+            metadata_prelude.status_code = StatusCode::FORBIDDEN;
+            "text/plain"
+        }
+        Ok(admitted) if admitted.is_text() => CONTENT_TYPE_TEXT,
+        Ok(_) => CONTENT_TYPE,
+    };
+    metadata_prelude.headers.insert("content-type", HeaderValue::from_static(content_type));
+    let relay = Arc::clone(relay);
+    tasks.spawn(async move {
+        let admitted = match admitted {
+            Err(Stranger) => return drop(to.send_data(event::REFUSED.into()).await),
+            Ok(admitted) => admitted,
+        };
+        if admitted.is_text() {
+            let answer = relay.answer(admitted, within).await;
+            return drop(to.send_data(answer.into()).await);
+        }
+        let (pieces, mut come) = tokio::sync::mpsc::channel::<Vec<u8>>(N_PIECES);
+        let pump = async {
+            while let Some(piece) = come.recv().await {
+                if to.send_data(piece.into()).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::join!(relay.stream(admitted, within, pieces), pump);
+    });
+    FunctionResponse::StreamingResponse(StreamResponse { metadata_prelude, stream })
 }

@@ -55,6 +55,8 @@ struct Around {
     port: Option<u16>,
     exit: Option<String>,
     task_root: Option<PathBuf>,
+    /// What the function's URL does with answers, as the template that made both says.
+    streams: bool,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the platform speaks through the environment")]
@@ -64,6 +66,7 @@ fn around() -> Around {
         is_lambda: env("AWS_LAMBDA_RUNTIME_API").is_some(),
         port: env("PORT").and_then(|port| port.parse().ok()),
         exit: env("BYWAY_RELAY_EXIT"),
+        streams: env("BYWAY_RELAY_STREAMING").is_some_and(|word| word == "true"),
         task_root: env("LAMBDA_TASK_ROOT").map(PathBuf::from),
     }
 }
@@ -91,7 +94,7 @@ fn run(arguments: &Arguments, around: &Around) -> anyhow::Result<()> {
     }
     let relay = Arc::new(Relay::new(config)?);
     if around.is_lambda {
-        return lambda(relay);
+        return lambda(relay, around.streams);
     }
     listen(arguments, around, relay)
 }
@@ -108,14 +111,14 @@ fn config_file(arguments: &Arguments, around: &Around) -> anyhow::Result<PathBuf
 }
 
 #[cfg(feature = "lambda")]
-fn lambda(relay: Arc<Relay>) -> anyhow::Result<()> {
+fn lambda(relay: Arc<Relay>, streams: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(byway_relay::lambda::serve(relay));
+    let served = runtime.block_on(byway_relay::lambda::serve(relay, streams));
     served.map_err(|error| anyhow::anyhow!("the Lambda Runtime API: {error}"))
 }
 
 #[cfg(not(feature = "lambda"))]
-fn lambda(_: Arc<Relay>) -> anyhow::Result<()> {
+fn lambda(_: Arc<Relay>, _: bool) -> anyhow::Result<()> {
     anyhow::bail!("this binary was built without the feature `lambda`")
 }
 

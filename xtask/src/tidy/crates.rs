@@ -21,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("byway-sim", &["byway-core"]),
     ("byway-testkit", &["byway-core", "byway-wire"]),
     ("byway-bench", &["byway-core", "byway-wire"]),
-    ("byway-e2e", &["byway-core", "byway-testkit", "byway-wire"]),
+    ("byway-e2e", &["byway-core", "byway-drill", "byway-testkit", "byway-wire"]),
     (
         "byway",
         &[

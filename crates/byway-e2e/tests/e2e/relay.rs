@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use byway_drill::platform::Front;
+use byway_e2e::lambda::Lambda;
 use byway_e2e::pki::Authority;
 use byway_e2e::relay::{Kit, Relay};
 
@@ -59,4 +61,44 @@ fn bytes_arrive_as_text_where_a_platform_knows_no_binary() {
         path
     });
     compare_over_relay("plain relay, Base64", &world);
+}
+
+/// The relay as it runs on Lambda, behind a front that does all the documented harm.
+fn over_lambda(front: Front, platform: &str, more: &str, environment: &[(&str, &str)]) {
+    let mut kept = None;
+    let world = plain_world_of(|origin| {
+        let kit = kit(origin, "");
+        let lambda = Lambda::start(&kit, front, 2, environment);
+        let more = format!("replay_accepted = \"a test\"\n{more}");
+        let path = kit.path(&lambda.url(), platform, &more);
+        kept = Some((kit, lambda));
+        path
+    });
+    compare_over_relay(platform, &world);
+}
+
+#[test]
+fn bytes_arrive_over_a_function_url() {
+    over_lambda(Front::FunctionUrl, "lambda-url", "", &[]);
+}
+
+#[test]
+fn bytes_arrive_over_a_function_url_that_streams() {
+    let streams = [("BYWAY_RELAY_STREAMING", "true")];
+    over_lambda(Front::FunctionUrl, "lambda-url", "stream = true", &streams);
+}
+
+#[test]
+fn bytes_arrive_over_an_http_api() {
+    over_lambda(Front::HttpApi, "api-gateway-v2", "", &[]);
+}
+
+#[test]
+fn bytes_arrive_over_a_rest_api() {
+    over_lambda(Front::RestApi, "api-gateway-v1", "", &[]);
+}
+
+#[test]
+fn bytes_arrive_over_a_rest_api_that_knows_no_binary() {
+    over_lambda(Front::RestApiText, "api-gateway-v1", "text = true", &[]);
 }
