@@ -469,10 +469,7 @@ mod tests {
     }
 
     fn at(event: &Value, pointer: &str) -> String {
-        event.pointer(pointer).map_or_else(String::new, |value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
+        event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     #[test]

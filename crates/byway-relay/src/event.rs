@@ -65,3 +65,6 @@ pub async fn handle(relay: &Relay, event: &Value, within: Option<std::time::Dura
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
