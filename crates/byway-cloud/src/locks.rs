@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_secs(300);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long a start waits for the first round.
-const FIRST: Duration = Duration::from_secs(5);
+const FIRST: Duration = Duration::from_secs(3);
 /// Where Google's metadata server is, unless the environment says otherwise.
 const METADATA: &str = "metadata.google.internal";
 

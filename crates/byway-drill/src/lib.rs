@@ -5,6 +5,8 @@
 //! can say whether the budget was kept and whether any byte was changed.
 
 pub mod config;
+pub mod echo;
+pub mod fidelity;
 pub mod names;
 pub mod pages;
 pub mod platform;

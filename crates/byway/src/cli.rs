@@ -13,6 +13,7 @@ use crate::detour::DetourArgs;
 use crate::drill::DrillArgs;
 use crate::explain::ExplainArgs;
 use crate::facts::FactsArgs;
+use crate::relay::RelayArgs;
 
 /// An egress gateway: services call third parties through it, byte for byte, and it says who
 /// broke it when something breaks.
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     /// Practise: run the real gateway against a provider that blocks on a timetable
     #[command(after_help = DRILL_EXAMPLES)]
     Drill(DrillArgs),
+    /// Make, deploy and prove ways out through relays
+    Relay(RelayArgs),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  byway completions bash > /etc/bash_completion.d/byway")]
     Completions {

@@ -14,6 +14,7 @@ mod init;
 mod logging;
 mod operator;
 mod otlp;
+mod relay;
 mod serve;
 mod shelf;
 mod state;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Facts(args) => facts::run(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Drill(args) => drill::run(&args),
+        Command::Relay(args) => relay::run(&args),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "byway", &mut std::io::stdout());

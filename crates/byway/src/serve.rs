@@ -20,6 +20,7 @@ use crate::cli::{self, ServeArgs};
 use crate::init::Bare;
 use crate::logging;
 use crate::otlp::Exporter;
+use crate::relay;
 use crate::state::State;
 use crate::takeover::{self, Handed, Role, Takeover};
 use crate::watch::Watch;
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     };
     let state = State::open(&settings);
     let places = Places {
-        locks: None,
+        locks: Some(relay::locks(&settings)?),
         spans,
         facts: state.facts.clone(),
         copies: state.copies.clone(),

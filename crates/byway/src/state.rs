@@ -127,3 +127,9 @@ pub(crate) fn dir(settings: &Settings) -> anyhow::Result<PathBuf> {
 pub(crate) fn file(settings: &Settings) -> anyhow::Result<PathBuf> {
     Ok(dir(settings)?.join(FILE))
 }
+
+/// The host of Google's metadata server, where the environment names another than the usual one.
+#[expect(clippy::disallowed_methods, reason = "the variable that Google's own tools read")]
+pub(crate) fn metadata_host() -> Option<String> {
+    std::env::var("GCE_METADATA_HOST").ok().filter(|host| !host.is_empty())
+}

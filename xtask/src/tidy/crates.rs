@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("byway-wire", &["byway-core"]),
     ("byway-net", &["byway-core", "byway-wire"]),
     ("byway-config", &["byway-core", "byway-net"]),
+    ("byway-cloud", &["byway-core", "byway-net"]),
     ("byway-gateway", &["byway-core", "byway-net", "byway-wire"]),
     ("byway-store", &["byway-core"]),
     ("byway-desk", &["byway-core", "byway-store"]),
@@ -25,6 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "byway",
         &[
+            "byway-cloud",
             "byway-config",
             "byway-console",
             "byway-core",
