@@ -12,7 +12,7 @@ use byway_e2e::process;
 use byway_e2e::raw;
 use byway_e2e::relay::{Kit, Relay};
 
-use crate::fidelity::{compare_over_node, compare_over_relay, plain_world_of};
+use crate::fidelity::{compare_over_node, compare_over_relay, one_chunk, plain_world_of};
 use crate::relay::kit;
 
 const REPLAY: &str = "replay_accepted = \"a test\"";
@@ -151,6 +151,34 @@ fn bytes_arrive_over_the_node_relay() {
             path
         });
         compare_over_node("node relay", &world);
+    }
+}
+
+#[test]
+fn a_chunked_answer_comes_whole_over_both_relays() {
+    let Some(packages) = framework() else { return };
+    let origin = Origin::answering(|_| {
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+          3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum:1\r\nX-Sum:  2 \r\n\r\n"
+            .to_vec()
+    });
+    let kit = kit(origin.addr, "");
+    let (node, rust) = (NodeRelay::start(&packages, &kit), Relay::start(&kit, &[]));
+    for (path, trailers) in [
+        (kit.path(&rust.url(), "plain", ""), "X-Sum:1\r\nX-Sum:  2 \r\n"),
+        (kit.path(&node.url(), "cloud-functions", REPLAY), "X-Sum: 1\r\nX-Sum: 2\r\n"),
+    ] {
+        let before = origin.messages().len();
+        let gateway = Gateway::start(&format!(
+            "{path}\n[provider.origin]\nurl = \"http://{}\"\nallow_private = true\n\
+             paths = [\"out\"]\n",
+            origin.addr
+        ));
+        let request = format!("GET /to/origin/x HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.addr);
+        let answer = one_chunk(raw::ask(gateway.addr, request.as_bytes()));
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(body, format!("5\r\nabcde\r\n0\r\n{trailers}\r\n"), "{path}: {answer:?}");
+        assert_eq!(origin.messages().len(), before + 1, "it arrived once");
     }
 }
 

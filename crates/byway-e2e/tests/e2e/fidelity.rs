@@ -202,7 +202,7 @@ fn compare(path: &str, world: &World) {
 
 /// The message with its chunks made one: a relay passes content and trailers on, and chunks belong
 /// to one hop (RFC 9112 §7.1).
-fn one_chunk(mut message: Message) -> Message {
+pub(crate) fn one_chunk(mut message: Message) -> Message {
     if message.field("transfer-encoding").is_none() {
         return message;
     }
