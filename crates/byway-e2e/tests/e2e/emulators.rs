@@ -81,6 +81,11 @@ fn bytes_arrive_over_an_http_api_from_our_template() {
 
 #[test]
 fn bytes_arrive_over_a_rest_api_from_our_template() {
+    over_ministack(Door::RestApi, "api-gateway-v1", "");
+}
+
+#[test]
+fn bytes_arrive_as_text_over_a_rest_api_from_our_template() {
     over_ministack(Door::RestApi, "api-gateway-v1", "text = true");
 }
 
@@ -218,7 +223,7 @@ fn a_look_over_a_relay_says_whose_stack_it_was() {
 #[test]
 fn the_node_relay_passes_its_own_tests() {
     let Some(packages) = framework() else { return };
-    if !process::have("openssl") {
+    if !process::have("openssl") || !process::have("npm") {
         return;
     }
     let folder = node::deployed(&packages);
