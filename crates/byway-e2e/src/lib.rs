@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod command;
+pub mod emulator;
 pub mod gateway;
 pub mod lambda;
 pub mod origin;

@@ -84,6 +84,16 @@ pub fn have(program: &str) -> bool {
     found
 }
 
+/// Where CI installed what tests drive, by the variable that says so; a test without it skips.
+#[expect(clippy::disallowed_methods, reason = "CI says where it installed them")]
+pub fn installed(variable: &str) -> Option<PathBuf> {
+    let folder = std::env::var(variable).ok().map(PathBuf::from);
+    if folder.is_none() {
+        skip(&format!("{variable} is not set; `cargo xtask ci` sets it"));
+    }
+    folder
+}
+
 /// Says that a test is skipped, which CI takes for a failure.
 ///
 /// # Panics

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use data_encoding::BASE64;
 use rcgen::{KeyPair, PKCS_ED25519};
+use serde_json::{Value, json};
 
 use crate::process::{self, Process};
 
@@ -18,6 +19,8 @@ pub struct Kit {
     pub folder: tempfile::TempDir,
     /// Its name.
     pub id: String,
+    allow: Vec<String>,
+    public: String,
 }
 
 impl Kit {
@@ -33,12 +36,23 @@ impl Kit {
         write!(text, "[[key]]\nid = \"k1\"\npublic = \"{public}\"\n").expect("text");
         std::fs::write(folder.path().join("relay.toml"), text).expect("writable");
         std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("writable");
-        Self { folder, id: id.to_owned() }
+        Self { folder, id: id.to_owned(), allow: allow.to_vec(), public }
     }
 
     /// The relay's file.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("relay.toml")
+    }
+
+    /// The same for the Node relay, with loopback among its networks.
+    pub fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "allow": self.allow,
+            "networks": ["127.0.0.0/8"],
+            "keys": [{"id": "k1", "public": self.public}],
+            "accept_replay": "a test",
+        })
     }
 
     /// The private key that the gateway signs with.

@@ -27,6 +27,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
 ];
+/// What goes into the virtual environment, and how pip is told so.
+const REQUIREMENTS: &[(&str, &[&str])] =
+    &[(".ci/python.txt", &[]), (".ci/python-alone.txt", &["--no-deps"])];
 const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
 
@@ -66,11 +69,11 @@ pub(crate) fn prepare(strict: bool) -> Outcome<Environment> {
     let mut environment = Environment::default();
     match venv() {
         Ok(venv) => environment.venv = Some(venv),
-        Err(why) => report(format!("the Python clients are missing: {why}"))?,
+        Err(why) => report(format!("what is written in Python is missing: {why}"))?,
     }
     match node() {
         Ok(node) => environment.node = Some(node),
-        Err(why) => report(format!("the Node clients are missing: {why}"))?,
+        Err(why) => report(format!("what is written for Node is missing: {why}"))?,
     }
     for (name, value) in environment.variables() {
         ui::say(format_args!("   {name}={}", value.display()));
@@ -102,23 +105,31 @@ fn programs() -> Outcome<()> {
     }
 }
 
-/// A virtual environment with the Python clients and with typos.
+/// A virtual environment with the Python clients, emulators and checkers.
 fn venv() -> Outcome<PathBuf> {
-    let wanted = run::root().join(".ci/python.txt");
+    let mut wanted = Vec::new();
+    for (file, _) in REQUIREMENTS {
+        let text = fs::read(run::root().join(file)).map_err(|e| format!("no {file}: {e}"))?;
+        wanted.extend(text);
+    }
     let venv = run::target().join("ci/venv");
     let stamp = venv.join("installed.txt");
-    if same(&wanted, &stamp) {
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(venv);
     }
     run::require(Command::new("python3").args(["-m", "venv"]).arg(&venv), INSTALL_LIMIT)?;
-    let mut pip = Command::new(venv.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&wanted);
-    run::require(&mut pip, INSTALL_LIMIT)?;
-    copy(&wanted, &stamp)?;
-    Ok(venv)
+    for (file, how) in REQUIREMENTS {
+        let mut pip = Command::new(venv.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(*how);
+        pip.arg("--requirement").arg(run::root().join(file));
+        run::require(&mut pip, INSTALL_LIMIT)?;
+    }
+    fs::write(&stamp, wanted)
+        .map(|()| venv)
+        .map_err(|e| format!("cannot write {}: {e}", stamp.display()))
 }
 
-/// A folder with the Node clients in `node_modules`.
+/// A folder with the packages for Node in `node_modules`.
 fn node() -> Outcome<PathBuf> {
     let wanted = run::root().join(".ci/node/package.json");
     let folder = run::target().join("ci/node");

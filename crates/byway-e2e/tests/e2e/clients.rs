@@ -81,15 +81,6 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name)
 }
 
-#[expect(clippy::disallowed_methods, reason = "ci says where it installed the clients")]
-fn installed(variable: &str) -> Option<PathBuf> {
-    let folder = std::env::var(variable).ok().map(PathBuf::from);
-    if folder.is_none() {
-        process::skip(&format!("{variable} is not set; `cargo xtask ci` sets it"));
-    }
-    folder
-}
-
 #[test]
 fn curl() {
     if !process::have("curl") {
@@ -196,7 +187,7 @@ fn websocket_server(python: &Path) -> (Process, u16) {
 
 #[test]
 fn python_clients() {
-    let Some(venv) = installed("BYWAY_TEST_VENV") else { return };
+    let Some(venv) = process::installed("BYWAY_TEST_VENV") else { return };
     let python = venv.join("bin/python");
     let (_server, websocket) = websocket_server(&python);
     let world = World::new(websocket);
@@ -212,7 +203,8 @@ fn python_clients() {
 
 #[test]
 fn node_clients() {
-    let (Some(venv), Some(node)) = (installed("BYWAY_TEST_VENV"), installed("BYWAY_TEST_NODE"))
+    let (Some(venv), Some(node)) =
+        (process::installed("BYWAY_TEST_VENV"), process::installed("BYWAY_TEST_NODE"))
     else {
         return;
     };

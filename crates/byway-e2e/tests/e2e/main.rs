@@ -11,6 +11,8 @@ mod desync;
 #[cfg(test)]
 mod drills;
 #[cfg(test)]
+mod emulators;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod fidelity;

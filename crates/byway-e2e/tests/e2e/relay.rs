@@ -13,7 +13,7 @@ use crate::fidelity::{compare_over_relay, plain_world_of, tls_world_of};
 /// Loopback is a network like any other that nobody may reach unless it is listed.
 const NEAR: &str = "networks = [\"127.0.0.0/8\"]\nreplay_accepted = \"a test\"";
 
-fn kit(origin: SocketAddr, more: &str) -> Kit {
+pub(crate) fn kit(origin: SocketAddr, more: &str) -> Kit {
     Kit::new("relay-1", &[origin.to_string()], &format!("{NEAR}\n{more}"))
 }
 
