@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use byway_core::destination::{HostKind, host_kind};
-use byway_core::relay::{LAMBDA_STREAM_BYTES_MAX, Lock, Platform, RelayHop, RelayLimits};
+use byway_core::relay::{
+    ASK_EVERY, CHECK_EVERY, LAMBDA_STREAM_BYTES_MAX, Lock, Platform, RelayHop, RelayLimits,
+};
 use byway_core::route::{Origin, Scheme};
 use byway_core::settings::{Credentials, PeerHop, ProviderTls, ProxyHop, Resolve};
 use toml::Spanned;
@@ -72,6 +74,8 @@ pub(crate) fn relay(
     let limits = limits(reading, &mut section, platform);
     let is_text = section.get("text").and_then(|value| reading.boolean(value)).unwrap_or_default();
     let replay_accepted = section.get("replay_accepted").map(|value| text(reading, value));
+    let check_every = section.get("check_every").map(|value| reading.duration(value));
+    let ask_every = section.get("ask_every").map(|value| reading.duration(value));
     let tls = section.table(reading, "tls", "path.NAME.relay.tls");
     section.finish(reading);
     let tls = match tls {
@@ -94,6 +98,8 @@ pub(crate) fn relay(
             Some(why) => Some(why?),
             None => None,
         },
+        check_every: check_every.unwrap_or(Some(CHECK_EVERY))?,
+        ask_every: ask_every.unwrap_or(Some(ASK_EVERY))?,
     }))
 }
 

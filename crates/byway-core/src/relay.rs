@@ -36,7 +36,16 @@ pub struct RelayHop {
     /// Who accepted, and why, that a call can be replayed within its 30 s; `None` keeps unsafe
     /// methods away from relays that run in several instances.
     pub replay_accepted: Option<String>,
+    /// How often it is asked who it is, while nobody needs it.
+    pub check_every: Duration,
+    /// How often a provider is asked over it in peace time.
+    pub ask_every: Duration,
 }
+
+/// Twelve times an hour costs a Lambda nothing worth a word.
+pub const CHECK_EVERY: Duration = Duration::from_secs(300);
+/// A relay that is blocked is known of within the hour.
+pub const ASK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Where a relay runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Child processes that never outlive their test.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -26,6 +27,19 @@ impl Process {
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Self(child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")))
+    }
+
+    /// Starts a command and waits for its first line on standard output.
+    ///
+    /// # Panics
+    /// If it cannot be started, or ends without a word.
+    pub fn speaking(command: &mut Command) -> (Self, String) {
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let line = lines.next().expect("it speaks").expect("text");
+        (Self(child), line)
     }
 
     /// The process id.

@@ -58,7 +58,7 @@ fn provider(
         .enumerate()
         .map(|(index, path)| {
             let known = plan.paths.get(index);
-            path_view(shared, known, &name(index), path, &snapshot.signatures)
+            path_view(shared, (&court.name, known), &name(index), path, &snapshot.signatures)
         })
         .collect();
     let is_bad = view.standing.as_ref().is_some_and(|standing| standing.recovered_at.is_none());
@@ -168,7 +168,7 @@ pub(crate) fn shown(shown: &Shown, signatures: &Signatures) -> Value {
 
 fn path_view(
     shared: &Shared,
-    plan: Option<&PathPlan>,
+    (provider, plan): (&str, Option<&PathPlan>),
     name: &str,
     path: &PathView,
     signatures: &Signatures,
@@ -183,8 +183,16 @@ fn path_view(
         State::Up | State::Down { .. } | State::Probing { .. } => None,
     };
     let (exit, known_by) = shared.exits.of(plan, name);
+    let checked = |of: &str| {
+        shared.checks.of(name, of).map(|check| {
+            let (came, at) = (check.came.as_str(), check.at.to_string());
+            json!({"came": came, "detail": check.detail, "at": at})
+        })
+    };
     json!({
         "name": name,
+        "relay": checked(""),
+        "asked_in_peace": checked(provider),
         "kind": plan.map(|plan| plan.kind.as_str()),
         "exit": exit,
         "exit_known_by": known_by,

@@ -24,6 +24,7 @@ use crate::facts::Facts;
 use crate::lines::{Lines, Writer};
 use crate::listener::{self, Doorman, Entrance};
 use crate::metrics::{self, Metrics};
+use crate::peacetime::{self, Checks};
 use crate::prober;
 use crate::snapshot::{Compiling, Snapshot};
 use crate::span::{FinishedSpan, Spans};
@@ -143,6 +144,7 @@ impl Gateway {
             cache,
             exits: Exits::default(),
             locks,
+            checks: Checks::default(),
             metrics,
             doorman: Arc::new(Doorman::default()),
             lines,
@@ -205,7 +207,10 @@ impl Gateway {
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
         let thread = std::thread::Builder::new()
             .name("byway-prober".to_owned())
-            .spawn(move || runtime.block_on(prober::run(shared, stop)))
+            .spawn(move || {
+                let peace = peacetime::run(Arc::clone(&shared), stop.clone());
+                runtime.block_on(async { tokio::join!(prober::run(shared, stop), peace) });
+            })
             .map_err(StartError::Thread)?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())

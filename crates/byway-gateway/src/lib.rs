@@ -31,6 +31,7 @@ mod location;
 mod look;
 mod metrics;
 mod outside;
+mod peacetime;
 mod pipeline;
 mod pool;
 mod probe;

@@ -158,7 +158,7 @@ async fn find_out(shared: &Arc<Shared>, court: &Arc<Court>, probe: Probe) {
 }
 
 /// Asks the provider of a court over one of its paths: what a caller asked, or what it is told to.
-async fn ask(
+pub(crate) async fn ask(
     shared: &Shared,
     snapshot: &Snapshot,
     court: &Court,

@@ -22,6 +22,7 @@ use crate::facts::Facts;
 use crate::lines::Lines;
 use crate::listener::{self, Doorman, Entrance};
 use crate::metrics::Metrics;
+use crate::peacetime::Checks;
 use crate::pool::{self, Pool};
 use crate::record::Record;
 use crate::snapshot::Snapshot;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) cache: Cache,
     pub(crate) exits: Exits,
     pub(crate) locks: Arc<dyn PlatformLocks>,
+    pub(crate) checks: Checks,
     pub(crate) clock: Clock,
     pub(crate) draining: AtomicBool,
     pub(crate) closing_idle: AtomicBool,

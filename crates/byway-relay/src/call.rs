@@ -1,5 +1,6 @@
 //! A call is made: dialled as the gateway would, written as it was signed, and read to its end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use byway_core::cause::Cause;
@@ -33,6 +34,8 @@ pub(crate) struct Courier<'a> {
     pub(crate) call: &'a Call,
     pub(crate) arrived: Instant,
     pub(crate) is_cold: bool,
+    /// Whether a byte of the request may have reached the provider.
+    pub(crate) has_sent: AtomicBool,
 }
 
 /// Why there is no answer, or no more of it.
@@ -65,14 +68,21 @@ impl Courier<'_> {
     pub(crate) async fn run(&self, content: &[u8], within: Option<Duration>, out: &mut Out) {
         let total = Duration::from_millis(u64::from(self.call.within.total_ms));
         let until = self.arrived + within.map_or(total, |within| within.min(total));
-        // What was sent is not known when the time is up, so it counts as sent.
-        let done = timeout_at(until, Box::pin(self.make(content, out))).await;
+        // A call without time is not begun: the first poll would already dial.
+        let is_late = until <= instant();
+        let done = if is_late {
+            None
+        } else {
+            timeout_at(until, Box::pin(self.make(content, out))).await.ok()
+        };
         let failed = match done {
-            Ok(Ok(())) => return,
-            Ok(Err(failed)) => failed,
-            Err(_) => {
+            Some(Ok(())) => return,
+            Some(Err(failed)) => failed,
+            None => {
                 let detail = format!("more than {} ms", (until - self.arrived).as_millis());
-                Failed::own("deadline", Stage::Sent, detail)
+                let has_sent = self.has_sent.load(Ordering::Relaxed);
+                let stage = if has_sent { Stage::Sent } else { Stage::BeforeSend };
+                Failed::own("deadline", stage, detail)
             }
         };
         let code = match failed.cause {
@@ -99,6 +109,7 @@ impl Courier<'_> {
         let body = framed(shape.framing, content, &self.call.trailers)?;
         let dialled = self.dial().await?;
         let peer = dialled.peer.ip();
+        self.has_sent.store(true, Ordering::Relaxed);
         let answered = self.exchange(dialled, [&head, &body], &shape, out).await;
         answered.map_err(|failed| Failed { peer: Some(peer), ..failed })
     }
@@ -108,8 +119,8 @@ impl Courier<'_> {
         let scheme = if *is_tls { Scheme::Https } else { Scheme::Http };
         let deadlines = self.deadlines();
         let dialling = Dial {
-            path: &PathKind::Direct,
-            hop: &HopClient::default(),
+            path: &self.relay.config.source.map_or(PathKind::Direct, PathKind::SourceIp),
+            hop: &HopClient::none(),
             target: Target { scheme, host, port: *port, pinned: *pinned },
             allow: &self.relay.config.networks,
             tls: is_tls.then_some(&self.relay.tls),

@@ -22,6 +22,8 @@ pub struct Config {
     pub keys: BTreeMap<String, Key>,
     /// The address that providers see, where it is known.
     pub exit: Option<IpAddr>,
+    /// The address of this machine to dial from, where it has several.
+    pub source: Option<IpAddr>,
     /// Who accepted, and why, that a call can be replayed once an instance within its 30 s.
     pub replay_accepted: Option<String>,
     /// PEM bundles trusted besides the platform's.
@@ -96,6 +98,7 @@ struct RawConfig {
     networks: Vec<String>,
     #[serde(default)]
     exit: String,
+    source: Option<IpAddr>,
     replay_accepted: Option<String>,
     #[serde(default)]
     roots: Vec<std::path::PathBuf>,
@@ -161,6 +164,7 @@ impl Config {
             networks: networks.collect::<anyhow::Result<_>>()?,
             keys,
             exit,
+            source: raw.source,
             replay_accepted: raw.replay_accepted.filter(|why| !why.trim().is_empty()),
             roots_pem: roots.collect::<anyhow::Result<_>>()?,
             dns: raw.dns,

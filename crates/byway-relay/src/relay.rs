@@ -122,7 +122,8 @@ impl Relay {
                     .await;
             }
             What::Call(call, content) => {
-                let courier = Courier { relay: self, call: &call, arrived, is_cold };
+                let has_sent = AtomicBool::new(false);
+                let courier = Courier { relay: self, call: &call, arrived, is_cold, has_sent };
                 courier.run(&content, within, out).await;
             }
         }

@@ -18,6 +18,8 @@ fn hop(platform: Platform) -> RelayHop {
         limits: platform.limits(),
         is_text: false,
         replay_accepted: None,
+        check_every: crate::relay::CHECK_EVERY,
+        ask_every: crate::relay::ASK_EVERY,
     }
 }
 

@@ -140,6 +140,24 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Sends what `request` makes of host and target by base URL: what arrived, and what is due.
+    pub(crate) fn carry(
+        &self,
+        request: &dyn Fn(&str, &str) -> String,
+        target: &str,
+    ) -> (String, String) {
+        let own = self.gateway.addr.to_string();
+        let before = self.origin.messages().len();
+        let sent = request(&own, &format!("/to/origin{target}"));
+        let answer = raw::ask(self.gateway.addr, sent.as_bytes());
+        let got = self.origin.messages();
+        let Some(message) = got.get(before) else {
+            return (String::from_utf8_lossy(&answer.head).into_owned(), "an arrival".to_owned());
+        };
+        let whole = [message.head.as_slice(), &message.body].concat();
+        (String::from_utf8_lossy(&whole).into_owned(), request(&self.authority(), target))
+    }
+
     fn authority(&self) -> String {
         format!("127.0.0.1:{}", self.origin.addr.port())
     }

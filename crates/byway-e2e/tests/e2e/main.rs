@@ -31,6 +31,10 @@ mod paths;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod relay_life;
+#[cfg(test)]
+mod relay_locks;
+#[cfg(test)]
 mod safety;
 #[cfg(test)]
 mod stale;

@@ -261,6 +261,8 @@ async fn told(answer: Vec<u8>, closes: bool) -> (RelayStream, tokio::task::JoinH
         limits: Platform::Plain.limits(),
         is_text: false,
         replay_accepted: None,
+        check_every: byway_core::relay::CHECK_EVERY,
+        ask_every: byway_core::relay::ASK_EVERY,
     };
     let client = Arc::new(RelayClient::new(Arc::new(hop), Arc::new(NoLocks)).unwrap());
     let deadlines = Deadlines::default();
