@@ -4,14 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use crate::scenario::{Called, Scenario};
+use crate::scenario::{Called, Scenario, WayKind};
 
+/// The file that relays' keys are read from.
+pub const RELAY_KEY: &str = "drill-relay.key.pem";
 /// The file that the authority of simulated providers is read from.
 pub const ROOTS: &str = "drill-authority.pem";
 
 impl Scenario {
-    /// The configuration, for providers that listen at these addresses, and with this name server.
-    pub fn config(&self, providers: &[SocketAddr], names: Option<SocketAddr>) -> String {
+    /// The configuration, for providers that listen at these addresses, with this name server, and
+    /// for ways out over Lambdas behind these fronts.
+    pub fn config(
+        &self,
+        providers: &[SocketAddr],
+        names: Option<SocketAddr>,
+        lambdas: &BTreeMap<String, SocketAddr>,
+    ) -> String {
         let mut text = String::from("[gateway]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n");
         text.push_str("instance = \"drill\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n");
         text.push_str("[log]\nrequests = \"off\"\n\n[state]\nenabled = false\n\n");
@@ -20,8 +28,20 @@ impl Scenario {
         }
         for way in &self.paths {
             line(&mut text, format_args!("[path.{}]\ngroup = \"{}\"", way.name, way.group));
-            let source = way.source;
-            line(&mut text, format_args!("[path.{}.source-ip]\naddr = \"{source}\"\n", way.name));
+            let (name, source) = (&way.name, way.source);
+            match (way.kind, lambdas.get(name)) {
+                (WayKind::Source, _) => {
+                    line(&mut text, format_args!("[path.{name}.source-ip]\naddr = \"{source}\"\n"));
+                }
+                (WayKind::Lambda, Some(front)) => {
+                    line(&mut text, format_args!("[path.{name}.relay]\nurl = \"http://{front}/\""));
+                    line(&mut text, format_args!("platform = \"api-gateway-v2\"\nlock = \"open\""));
+                    line(&mut text, format_args!("key = \"file:{RELAY_KEY}\"\n"));
+                }
+                (WayKind::Direct, _) | (WayKind::Lambda, None) => {
+                    line(&mut text, format_args!("[path.{name}.direct]\n"));
+                }
+            }
         }
         for (called, addr) in self.providers.iter().zip(providers) {
             self.provider(&mut text, called, *addr, names.is_some());

@@ -6,7 +6,8 @@
 //! for 10m                                how long it lasts
 //! rate 5                                 requests a second to the first provider
 //! provider catalog detour 20/s burst 40  name, on_block, budget
-//! path batch-1 127.0.0.11 group-a        name, source address, failure group
+//! path batch-1 127.0.0.11 group-a        name, source address, failure group, and what it is if
+//! path lambda-1 127.0.0.31 aws lambda    not that address of ours: `direct` or `lambda`
 //! set health.hold 1m                     a setting of every provider that is not the default
 //! at 0:30 catalog batch-1,api-2 page akamai
 //! at 3:00 catalog all ok
@@ -71,6 +72,19 @@ pub struct Way {
     pub source: Ipv4Addr,
     /// Its failure group.
     pub group: String,
+    /// What it is.
+    pub kind: WayKind,
+}
+
+/// What a way out of a drill is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayKind {
+    /// From its source address.
+    Source,
+    /// From whatever address the system picks, which is its source address.
+    Direct,
+    /// Through a relay on a simulated Lambda, which dials from its source address.
+    Lambda,
 }
 
 /// Something that a provider begins to do.
@@ -256,7 +270,13 @@ impl Scenario {
                 };
                 let source = source.parse().map_err(|_| format!("`{source}` is not an address"))?;
                 let group = others.first().unwrap_or(name).to_string();
-                self.paths.push(Way { name: (*name).to_owned(), source, group });
+                let kind = match others.get(1) {
+                    None => WayKind::Source,
+                    Some(&"direct") => WayKind::Direct,
+                    Some(&"lambda") => WayKind::Lambda,
+                    Some(other) => return Err(format!("`{other}` is neither direct nor lambda")),
+                };
+                self.paths.push(Way { name: (*name).to_owned(), source, group, kind });
             }
             "at" => self.acts.push(self.act(rest)?),
             "expect" => {
@@ -346,8 +366,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The drills that are shipped: name and text.
-pub const SHIPPED: [(&str, &str); 11] = [
+pub const SHIPPED: [(&str, &str); 12] = [
     ("autumn", include_str!("../scenarios/autumn.drill")),
+    ("autumn-relay", include_str!("../scenarios/autumn-relay.drill")),
     ("rate-limit", include_str!("../scenarios/rate-limit.drill")),
     ("outage", include_str!("../scenarios/outage.drill")),
     ("our-dns", include_str!("../scenarios/our-dns.drill")),

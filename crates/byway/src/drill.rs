@@ -2,6 +2,7 @@
 
 mod arena;
 mod caller;
+mod cloud;
 mod report;
 
 use std::path::PathBuf;

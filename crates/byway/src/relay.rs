@@ -6,6 +6,7 @@ mod kind;
 mod new;
 mod verify;
 
+pub(crate) use keys::pair;
 pub(crate) use verify::locks;
 
 use std::net::SocketAddr;

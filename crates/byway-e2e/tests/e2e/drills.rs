@@ -25,6 +25,11 @@ fn autumn_is_as_expected() {
 }
 
 #[test]
+fn autumn_over_a_relay_is_as_expected() {
+    drill("autumn-relay");
+}
+
+#[test]
 fn rate_limit_is_as_expected() {
     drill("rate-limit");
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::caller::{self, Got};
+use super::cloud::Cloud;
 use super::report::Progress;
 use crate::state;
 
@@ -28,17 +29,26 @@ use crate::state;
 const N_QUEUED_MAX: usize = 65_536;
 /// How often facts are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// All that a drill reads: the authority of its providers.
-struct Roots(Vec<u8>);
+/// All that a drill reads: the authority of its providers, and the key of its relays.
+struct Files {
+    roots: Vec<u8>,
+    key: String,
+}
 
-impl Environment for Roots {
+impl Environment for Files {
     fn var(&self, _: &str) -> Option<String> {
         None
     }
 
     fn read(&self, path: &std::path::Path) -> std::io::Result<Vec<u8>> {
-        let is_it = path == std::path::Path::new(byway_drill::config::ROOTS);
-        is_it.then(|| self.0.clone()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        let is = |name| path == std::path::Path::new(name);
+        if is(byway_drill::config::ROOTS) {
+            return Ok(self.roots.clone());
+        }
+        if is(byway_drill::config::RELAY_KEY) {
+            return Ok(self.key.clone().into_bytes());
+        }
+        Err(std::io::ErrorKind::NotFound.into())
     }
 }
 
@@ -112,8 +122,10 @@ pub(crate) async fn run(
     let addresses: Vec<SocketAddr> =
         world.providers.iter().map(|(_, provider)| provider.addr).collect();
     let names = world.names.as_ref().map(|names| names.addr);
-    let roots = Roots(world.roots.clone());
-    let settings = settings(&scenario.config(&addresses, names), &roots, speed)?;
+    let cloud = Cloud::start(scenario, &addresses)?;
+    let files = Files { roots: world.roots.clone(), key: cloud.key_pem.clone() };
+    let settings =
+        settings(&scenario.config(&addresses, names, &cloud.addresses()), &files, speed)?;
     let (facts, received) = sync_channel(N_QUEUED_MAX);
     let places = Places { facts: Some(facts), ..Places::default() };
     let gateway = Gateway::start(settings, Vec::new(), places)?;
@@ -138,6 +150,7 @@ pub(crate) async fn run(
     tasks.close();
     tasks.wait().await;
     tokio::task::spawn_blocking(move || gateway.stop()).await?;
+    drop(cloud);
     let received = world.providers.first().map(|(_, first)| first.received());
     let calls = std::mem::take(&mut *calls.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Ran {
@@ -187,8 +200,8 @@ fn authority() -> anyhow::Result<(Vec<u8>, Authority)> {
     Ok((pem, authority))
 }
 
-fn settings(config: &str, roots: &Roots, speed: u32) -> anyhow::Result<Settings> {
-    let parsed = byway_config::parse("drill.toml", config, roots);
+fn settings(config: &str, files: &Files, speed: u32) -> anyhow::Result<Settings> {
+    let parsed = byway_config::parse("drill.toml", config, files);
     let mut settings = match parsed {
         Ok(settings) => settings,
         Err(problems) => bail!("the drill makes no configuration:\n{}", problems.render(false)),

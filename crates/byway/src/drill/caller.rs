@@ -8,8 +8,10 @@ use tokio::net::TcpStream;
 
 /// A caller gives up after this, whatever the speed.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// `?q=코트` in EUC-KR, raw, with a space that is a plus and a slash that stays encoded.
-const QUERY: &[u8] = b"?q=\xc4\xda\xc6\xae&s=a+b&r=%2Fx%2f&n=";
+/// `코트` in EUC-KR and in UTF-8, raw and encoded, with a space that is a plus and a slash that stays
+/// encoded.
+const QUERY: &[u8] =
+    b"?q=\xc4\xda\xc6\xae&u=\xec\xbd\x94\xed\x8a\xb8&e=%EC%BD%94%ED%8A%B8&s=a+b&r=%2Fx%2f;p=1&n=";
 
 /// What a caller got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -101,6 +101,17 @@ pub(super) fn run(args: &KeysArgs) -> anyhow::Result<ExitCode> {
 
 /// A new key: its private half as a file for the gateway, its public half in Base64.
 pub(super) fn make(file: &Path) -> anyhow::Result<String> {
+    let (pem, public) = pair()?;
+    let mut to = std::fs::OpenOptions::new();
+    let to = to.write(true).create_new(true).mode(0o600).open(file);
+    let mut to = to.with_context(|| format!("cannot create {}", file.display()))?;
+    to.write_all(pem.as_bytes())?;
+    to.sync_all()?;
+    Ok(BASE64.encode(&public))
+}
+
+/// A private key in PEM, and the public one.
+pub(crate) fn pair() -> anyhow::Result<(String, Vec<u8>)> {
     let random = SystemRandom::new();
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).ok().context("no random numbers")?;
     let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).ok().context("the key is broken")?;
@@ -110,12 +121,7 @@ pub(super) fn make(file: &Path) -> anyhow::Result<String> {
         pem.push('\n');
     }
     pem.push_str("-----END PRIVATE KEY-----\n");
-    let mut to = std::fs::OpenOptions::new();
-    let to = to.write(true).create_new(true).mode(0o600).open(file);
-    let mut to = to.with_context(|| format!("cannot create {}", file.display()))?;
-    to.write_all(pem.as_bytes())?;
-    to.sync_all()?;
-    Ok(BASE64.encode(pair.public_key().as_ref()))
+    Ok((pem, pair.public_key().as_ref().to_vec()))
 }
 
 /// A key's section in relay.toml.
