@@ -9,6 +9,7 @@ mod peers;
 mod prepare;
 mod proc;
 mod procfs;
+mod relay;
 mod report;
 mod results;
 mod stats;
@@ -69,6 +70,10 @@ pub(crate) fn run(args: &[String]) -> Outcome<()> {
             let peers = workload::SYSCALL_PEERS;
             each(base, peers, &options, &mut site, count, &mut results.syscalls)?;
         }
+    }
+    if options.wants_workload(relay::RELAY) && options.wants(Peer::Byway) {
+        ui::say("== over a relay");
+        results.relay = Some(relay::measure(&options, &mut site));
     }
     drop(site);
     prepare::write_report(&options, &results)?;

@@ -1,12 +1,13 @@
 //! A call is made: dialled as the gateway would, written as it was signed, and read to its end.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use byway_core::cause::Cause;
 use byway_core::route::Scheme;
 use byway_core::settings::{Deadlines, PathKind};
-use byway_net::{Dial, Dialled, HopClient, Target, Timing, dial};
+use byway_net::{Dial, Dialled, HopClient, Stream, Target, Timing, dial};
 use byway_wire::body::Framing;
 use byway_wire::content::Content;
 use byway_wire::relay::answer::{Answered, Failure, SeenThere};
@@ -14,12 +15,13 @@ use byway_wire::relay::call::Call;
 use byway_wire::relay::frames::DATA_BYTES;
 use byway_wire::relay::{Field, Stack, Stage};
 use byway_wire::request::{Limits, RequestHead, RequestShape};
-use byway_wire::response::ResponseHead;
+use byway_wire::response::{ResponseHead, ResponseShape};
 use byway_wire::scan::HeadScan;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Out;
+use crate::pool::{Idle, Place};
 use crate::relay::{Relay, instant, wall_ms};
 
 /// The gateway's own limits of a head.
@@ -43,7 +45,16 @@ struct Failed {
     cause: Told,
     stage: Stage,
     detail: String,
-    peer: Option<std::net::IpAddr>,
+    peer: Option<IpAddr>,
+    /// Whether any byte of an answer came.
+    has_any: bool,
+}
+
+/// A connection that a call can be made on.
+struct Open {
+    stream: Stream,
+    peer: IpAddr,
+    timing: Timing,
 }
 
 /// A code of the gateway's, or one of ours.
@@ -55,11 +66,19 @@ enum Told {
 impl Failed {
     fn at(cause: Cause, stage: Stage) -> Self {
         let detail = cause.says().to_owned();
-        Self { cause: Told::Cause(cause), stage, detail, peer: None }
+        Self { cause: Told::Cause(cause), stage, detail, peer: None, has_any: false }
     }
 
     fn own(code: &'static str, stage: Stage, detail: impl Into<String>) -> Self {
-        Self { cause: Told::Own(code), stage, detail: detail.into(), peer: None }
+        let cause = Told::Own(code);
+        Self { cause, stage, detail: detail.into(), peer: None, has_any: false }
+    }
+
+    /// Whether a kept connection was closed meanwhile, which says nothing about the provider.
+    fn is_stale(&self) -> bool {
+        let is_closed =
+            matches!(self.cause, Told::Cause(Cause::Reset | Cause::ClosedWithoutAnswer));
+        is_closed && !self.has_any
     }
 }
 
@@ -107,11 +126,21 @@ impl Courier<'_> {
             Failed::own("malformed", Stage::BeforeSend, format!("the call's head: {why}"))
         })?;
         let body = framed(shape.framing, content, &self.call.trailers)?;
-        let dialled = self.dial().await?;
-        let peer = dialled.peer.ip();
-        self.has_sent.store(true, Ordering::Relaxed);
-        let answered = self.exchange(dialled, [&head, &body], &shape, out).await;
-        answered.map_err(|failed| Failed { peer: Some(peer), ..failed })
+        let request = [head.as_slice(), body.as_slice()];
+        // A kept connection may be closed by the provider at any moment: what must not be sent
+        // twice is not sent on one.
+        let place = Place::of(self.call);
+        let kept = shape.is_idempotent.then(|| self.relay.pool.take(&place, instant())).flatten();
+        if let Some(Idle { stream, peer, .. }) = kept {
+            let reused = Open { stream, peer, timing: Timing::default() };
+            match self.exchange(reused, request, &shape, out).await {
+                Err(failed) if failed.is_stale() => {}
+                done => return done,
+            }
+        }
+        let Dialled { stream, peer, timing, .. } = self.dial().await?;
+        let opened = Open { stream, peer: peer.ip(), timing };
+        self.exchange(opened, request, &shape, out).await
     }
 
     async fn dial(&self) -> Result<Dialled, Failed> {
@@ -134,6 +163,7 @@ impl Courier<'_> {
             stage: Stage::BeforeSend,
             detail: failure.detail,
             peer: failure.peer.map(|peer| peer.ip()),
+            has_any: false,
         })
     }
 
@@ -150,15 +180,34 @@ impl Courier<'_> {
         }
     }
 
-    /// Writes and reads at the same time: a provider may answer before it has read everything.
+    /// Sends and reads; what goes wrong is said with the address that it went wrong with.
     async fn exchange(
         &self,
-        dialled: Dialled,
+        open: Open,
         request: [&[u8]; 2],
         shape: &RequestShape,
         out: &mut Out,
     ) -> Result<(), Failed> {
-        let Dialled { stream, peer, timing, .. } = dialled;
+        let peer = open.peer;
+        self.has_sent.store(true, Ordering::Relaxed);
+        let kept = self.answer(open, request, shape, out).await;
+        let kept = kept.map_err(|failed| Failed { peer: Some(peer), ..failed })?;
+        if let Some(stream) = kept {
+            self.relay.pool.put(Place::of(self.call), stream, peer, instant());
+        }
+        Ok(())
+    }
+
+    /// Writes and reads at the same time: a provider may answer before it has read everything. The
+    /// stream comes back if it can be used again.
+    async fn answer(
+        &self,
+        open: Open,
+        request: [&[u8]; 2],
+        shape: &RequestShape,
+        out: &mut Out,
+    ) -> Result<Option<Stream>, Failed> {
+        let Open { stream, peer, timing } = open;
         let tls = stream.tls_facts();
         let deadlines = self.deadlines();
         let (from, mut to) = tokio::io::split(stream);
@@ -166,12 +215,15 @@ impl Courier<'_> {
             for part in request {
                 to.write_all(part).await?;
             }
-            to.flush().await
+            to.flush().await?;
+            Ok(to)
         };
         let sent_at = instant();
         let mut reading = Reading {
             from,
             write: Some(Box::pin(write)),
+            written: None,
+            has_any: false,
             bytes: Vec::with_capacity(DATA_BYTES),
             due: sent_at + deadlines.idle_body,
             deadlines: &deadlines,
@@ -181,15 +233,15 @@ impl Courier<'_> {
         loop {
             let raw = reading.head().await?;
             let first_byte = instant() - sent_at;
-            let seen = self.seen(peer.ip(), tls, timing, first_byte);
-            let (head, framing) = understood(&raw, shape, seen)?;
+            let seen = self.seen(peer, tls, timing, first_byte);
+            let (head, answer) = understood(&raw, shape, seen)?;
             let status = head.status;
             // 100 was not asked for by anybody who still waits; it is ours to swallow.
             if status != 100 {
                 out.head(head).await;
             }
             if status >= 200 {
-                return reading.body(framing, self.call.answer_bytes_max, out).await;
+                return reading.body(answer, self.call.answer_bytes_max, out).await;
             }
             n_interim += 1;
             if n_interim > N_INTERIM_MAX {
@@ -200,7 +252,7 @@ impl Courier<'_> {
 
     fn seen(
         &self,
-        peer: std::net::IpAddr,
+        peer: IpAddr,
         tls: Option<(u16, Option<[u8; 32]>)>,
         timing: Timing,
         first_byte: Duration,
@@ -255,7 +307,7 @@ fn understood(
     raw: &[u8],
     shape: &RequestShape,
     seen: SeenThere,
-) -> Result<(Answered, Framing), Failed> {
+) -> Result<(Answered, ResponseShape), Failed> {
     let mut spans = Vec::new();
     let malformed = |why: byway_wire::Refusal| {
         let detail = why.says().to_owned();
@@ -270,20 +322,24 @@ fn understood(
         framing: head.shape.framing,
         seen,
     };
-    Ok((answered, head.shape.framing))
+    Ok((answered, head.shape))
 }
 
 /// The answer's side of one exchange, which keeps the request's side going.
 struct Reading<'a, W> {
-    from: ReadHalf<byway_net::Stream>,
+    from: ReadHalf<Stream>,
     write: Option<std::pin::Pin<Box<W>>>,
+    /// The other half, once everything is written.
+    written: Option<WriteHalf<Stream>>,
+    /// Whether any byte of an answer came.
+    has_any: bool,
     bytes: Vec<u8>,
     due: Instant,
     deadlines: &'a Deadlines,
     was_reset: bool,
 }
 
-impl<W: Future<Output = std::io::Result<()>>> Reading<'_, W> {
+impl<W: Future<Output = std::io::Result<WriteHalf<Stream>>>> Reading<'_, W> {
     /// Reads more; 0 at the end. `late` is what it is called when nothing comes in time.
     async fn more(&mut self, late: Cause) -> Result<usize, Cause> {
         if self.bytes.capacity() - self.bytes.len() < DATA_BYTES / 2 {
@@ -301,11 +357,15 @@ impl<W: Future<Output = std::io::Result<()>>> Reading<'_, W> {
                 wrote = writing => {
                     self.write = None;
                     self.was_reset |= wrote.is_err();
+                    self.written = wrote.ok();
                     self.due = instant() + self.deadlines.first_byte;
                 }
                 read = timeout_at(self.due, self.from.read_buf(&mut self.bytes)) => {
                     return match read {
-                        Ok(Ok(n)) => Ok(n),
+                        Ok(Ok(n)) => {
+                            self.has_any |= n > 0;
+                            Ok(n)
+                        }
                         Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(0),
                         Ok(Err(_)) => Err(Cause::Reset),
                         Err(_) if self.write.is_some() => Err(Cause::WriteTimeout),
@@ -329,27 +389,37 @@ impl<W: Future<Output = std::io::Result<()>>> Reading<'_, W> {
                 return Ok(std::mem::replace(&mut self.bytes, rest));
             }
             let n = self.more(Cause::ReadTimeout).await;
-            let n = n.map_err(|cause| Failed::at(cause, Stage::Sent))?;
+            let has_any = self.has_any;
+            let n = n.map_err(|cause| Failed { has_any, ..Failed::at(cause, Stage::Sent) })?;
             if n == 0 {
                 let cause = match (self.was_reset, self.bytes.is_empty()) {
                     (true, _) => Cause::Reset,
                     (false, true) => Cause::ClosedWithoutAnswer,
                     (false, false) => Cause::AnswerTruncated,
                 };
-                return Err(Failed::at(cause, Stage::Sent));
+                return Err(Failed { has_any, ..Failed::at(cause, Stage::Sent) });
             }
         }
     }
 
-    async fn body(mut self, framing: Framing, bytes_max: u64, out: &mut Out) -> Result<(), Failed> {
-        let mut content = Content::new(framing);
+    async fn body(
+        mut self,
+        answer: ResponseShape,
+        bytes_max: u64,
+        out: &mut Out,
+    ) -> Result<Option<Stream>, Failed> {
+        let mut content = Content::new(answer.framing);
         let mut data = Vec::with_capacity(DATA_BYTES);
         loop {
             let taken = content.take(&self.bytes, &mut data);
-            taken.map_err(|why| Failed {
-                detail: why.says().to_owned(),
-                ..Failed::at(Cause::AnswerMalformed, Stage::Partial)
-            })?;
+            if let Err(why) = taken {
+                let detail = why.says().to_owned();
+                return Err(Failed {
+                    detail,
+                    ..Failed::at(Cause::AnswerMalformed, Stage::Partial)
+                });
+            }
+            let is_more = taken.is_ok_and(|n| n < self.bytes.len());
             self.bytes.clear();
             if out.n_bytes() + data.len() as u64 > bytes_max {
                 let detail = format!("the answer is longer than {bytes_max} bytes");
@@ -359,7 +429,9 @@ impl<W: Future<Output = std::io::Result<()>>> Reading<'_, W> {
             data.clear();
             if content.is_done() {
                 out.end(content.trailers()).await;
-                return Ok(());
+                // What says more than it was asked is not asked again.
+                let is_kept = answer.keep_alive && !is_more;
+                return Ok(self.written.filter(|_| is_kept).map(|to| self.from.unsplit(to)));
             }
             if out.is_lost() {
                 return Err(Failed::own("lost", Stage::Partial, "the gateway went away"));
@@ -371,7 +443,7 @@ impl<W: Future<Output = std::io::Result<()>>> Reading<'_, W> {
                 return match content.end() {
                     Ok(()) => {
                         out.end(Vec::new()).await;
-                        Ok(())
+                        Ok(None)
                     }
                     Err(_) => Err(Failed::at(Cause::AnswerTruncated, Stage::Sent)),
                 };

@@ -12,6 +12,7 @@ mod guard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod plain;
+mod pool;
 mod relay;
 
 pub use relay::{Admitted, Relay, Stranger};

@@ -19,6 +19,7 @@ use crate::call::Courier;
 use crate::config::Config;
 pub use crate::guard::Stranger;
 use crate::guard::{self, Nonces, Refusal};
+use crate::pool::Pool;
 
 /// A relay, shared by everything that it does at the same time.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct Relay {
     pub(crate) resolver: Resolver,
     pub(crate) tls: TlsClient,
     nonces: Nonces,
+    pub(crate) pool: Pool,
     pub(crate) instance: String,
     is_cold: AtomicBool,
     n_refused: AtomicU64,
@@ -61,6 +63,7 @@ impl Relay {
             tls: TlsClient::new(&config.roots_pem, &ProviderTls::default())?,
             config,
             nonces: Nonces::default(),
+            pool: Pool::default(),
             instance: HEXLOWER.encode(&id),
             is_cold: AtomicBool::new(true),
             n_refused: AtomicU64::new(0),

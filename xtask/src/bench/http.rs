@@ -13,6 +13,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    pub(crate) head_bytes: usize,
     pub(crate) body: Vec<u8>,
 }
 
@@ -75,7 +76,7 @@ fn parse(bytes: &[u8], without_body: bool) -> Outcome<Option<Response>> {
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or("the response has no status")?;
     if without_body {
-        return Ok(Some(Response { status, body: Vec::new() }));
+        return Ok(Some(Response { status, head_bytes: end + 4, body: Vec::new() }));
     }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
     let length = length.and_then(|text| text.trim().parse::<usize>().ok());
@@ -83,7 +84,8 @@ fn parse(bytes: &[u8], without_body: bool) -> Outcome<Option<Response>> {
     if rest.len() > length {
         return Err(format!("{} bytes more than Content-Length says", rest.len() - length));
     }
-    Ok((rest.len() == length).then(|| Response { status, body: rest.to_vec() }))
+    let head_bytes = end + 4;
+    Ok((rest.len() == length).then(|| Response { status, head_bytes, body: rest.to_vec() }))
 }
 
 #[cfg(test)]
@@ -96,7 +98,7 @@ mod tests {
         let head = b"HTTP/1.1 200 OK\r\nCONTENT-length: 2\r\n\r\n".as_slice();
         assert_eq!(parse(b"HTTP/1.1 200 OK\r\n", false), Ok(None));
         assert_eq!(parse(&[head, b"a"].concat(), false), Ok(None));
-        let whole = Response { status: 200, body: b"ab".to_vec() };
+        let whole = Response { status: 200, head_bytes: head.len(), body: b"ab".to_vec() };
         assert_eq!(parse(&[head, b"ab"].concat(), false), Ok(Some(whole)));
         assert!(parse(&[head, b"abc"].concat(), false).is_err());
     }

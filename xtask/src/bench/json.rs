@@ -50,11 +50,33 @@ pub(crate) fn json(results: &Results, options: &Options) -> String {
         ("workloads", object(tables)),
         ("memory", object(memory)),
         ("syscalls", object(syscalls)),
+        ("relay", relay(results)),
         ("goals", array(goals)),
         ("not_installed", array(missing)),
         ("failures", array(results.failures().iter().map(|why| quote(why)))),
     ]);
     text + "\n"
+}
+
+fn relay(results: &Results) -> String {
+    let Some(row) = &results.relay else { return String::from("null") };
+    or_error(row.as_ref().map(|relayed| {
+        let costs = relayed.costs.iter().map(|cost| {
+            let figures = [
+                ("direct_us", number(cost.direct)),
+                ("gateway_us", number(cost.gateway)),
+                ("relay_us", number(cost.relay)),
+            ];
+            (cost.what, object(figures))
+        });
+        object([
+            ("costs", object(costs)),
+            ("bytes_on_the_way", relayed.on_the_way.to_string()),
+            ("bytes_of_content", relayed.content.to_string()),
+            ("gateway_grew_kib", relayed.gateway_grew.to_string()),
+            ("relay_grew_kib", relayed.relay_grew.to_string()),
+        ])
+    }))
 }
 
 fn load(table: &Table) -> String {

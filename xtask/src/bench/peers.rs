@@ -332,7 +332,7 @@ pub(crate) fn count_cores() -> usize {
 }
 
 /// A port that nobody listens on, below those that outgoing connections take.
-fn free_port() -> Outcome<u16> {
+pub(crate) fn free_port() -> Outcome<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     for _ in 0..PORTS {
         let port = FIRST_PORT + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;

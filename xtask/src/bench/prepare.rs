@@ -73,6 +73,9 @@ pub(crate) fn build(options: &Options) -> Outcome<()> {
     let mut packages = vec!["byway-bench"];
     if options.wants(Peer::Byway) {
         packages.push("byway");
+        if options.wants_workload(super::relay::RELAY) {
+            packages.push("byway-relay");
+        }
     }
     let mut cargo = run::cargo();
     cargo.args(["build", "--release"]);

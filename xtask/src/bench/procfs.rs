@@ -72,6 +72,13 @@ pub(crate) fn rss_kib(pid: u32) -> u64 {
     tree(pid).into_iter().filter_map(|pid| parse_rss(&status(pid)?)).sum()
 }
 
+/// The peak of a process's resident memory in KiB.
+pub(crate) fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     //! Lines as the kernel prints them.

@@ -41,6 +41,7 @@ pub(crate) fn markdown(results: &Results, options: &Options) -> String {
     }
     memory_table(&mut text, results);
     syscall_table(&mut text, results);
+    relay_table(&mut text, results);
     if options.wants(Peer::Byway) {
         goal_table(&mut text, results);
     }
@@ -153,6 +154,39 @@ fn syscall_table(text: &mut String, results: &Results) {
             }
         }
     }
+}
+
+fn relay_table(text: &mut String, results: &Results) {
+    let Some(row) = &results.relay else { return };
+    text.push_str("\n## Over a relay\n\n");
+    text.push_str(
+        "A plain relay on the same core, binary frames, plain HTTP on all sides. CPU µs per request of \
+         each process,\nbeside the same gateway without a relay, interleaved.\n\n",
+    );
+    let Ok(relayed) = row else { return text.push_str("**failed**, see below\n") };
+    text.push_str("| answer | direct | gateway over the relay | relay | both ÷ direct |\n");
+    text.push_str("|---|---|---|---|---|\n");
+    for cost in &relayed.costs {
+        let times = (cost.gateway + cost.relay) / cost.direct;
+        let figures = format!("{:.1} | {:.1} | {:.1}", cost.direct, cost.gateway, cost.relay);
+        push(text, format_args!("| {} | {figures} | {times:.2} |", cost.what));
+    }
+    push(
+        text,
+        format_args!(
+            "\nBytes from relay to gateway for 64 KiB: {} for {} of head and body, {:.2} % more.",
+            relayed.on_the_way,
+            relayed.content,
+            relayed.overhead()
+        ),
+    );
+    push(
+        text,
+        format_args!(
+            "Peak memory over an answer of 1 GiB: the gateway grew by {} KiB, the relay by {} KiB.",
+            relayed.gateway_grew, relayed.relay_grew
+        ),
+    );
 }
 
 fn goal_table(text: &mut String, results: &Results) {

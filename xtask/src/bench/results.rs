@@ -3,6 +3,7 @@
 use super::{
     load::Sample,
     peers::Peer,
+    relay::Relayed,
     stats::{self, Spread},
     syscalls::Syscalls,
     workload::Workload,
@@ -16,6 +17,7 @@ pub(crate) struct Results {
     pub(crate) tables: Vec<Table>,
     pub(crate) memory: Vec<(Peer, Outcome<Memory>)>,
     pub(crate) syscalls: Vec<(Peer, Outcome<Syscalls>)>,
+    pub(crate) relay: Option<Outcome<Relayed>>,
     /// Peers that are not there, and how to get them.
     pub(crate) missing: Vec<(Peer, String)>,
     /// Workloads that this machine cannot run, and why.
@@ -92,6 +94,8 @@ impl Results {
         let memory = memory.map(|why| format!("memory: {why}"));
         let syscalls = self.syscalls.iter().filter_map(|(_, row)| row.as_ref().err());
         let syscalls = syscalls.map(|why| format!("syscalls: {why}"));
-        rows.chain(memory).chain(syscalls).collect()
+        let relay = self.relay.iter().filter_map(|row| row.as_ref().err());
+        let relay = relay.map(|why| format!("relay: {why}"));
+        rows.chain(memory).chain(syscalls).chain(relay).collect()
     }
 }

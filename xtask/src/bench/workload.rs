@@ -124,5 +124,5 @@ pub(crate) const ALL: &[Workload] = &[
 
 /// All the names that `--workloads` takes.
 pub(crate) fn keys() -> Vec<&'static str> {
-    ALL.iter().map(|workload| workload.key).chain([MEMORY, SYSCALLS]).collect()
+    ALL.iter().map(|workload| workload.key).chain([MEMORY, SYSCALLS, super::relay::RELAY]).collect()
 }

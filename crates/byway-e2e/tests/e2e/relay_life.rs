@@ -493,3 +493,31 @@ fn a_call_is_signed_as_aws_own_client_signs_it() {
         assert!(signed.contains("host") && signed.contains("x-amz-security-token"), "{signed}");
     }
 }
+
+#[test]
+fn a_relay_keeps_connections_and_forgets_those_that_were_closed() {
+    let origin = Origin::echo();
+    let kept = kit(&origin, "replay_accepted = \"a test\"");
+    let relay = Relay::start(&kept, &[]);
+    let path = kept.path(&relay.url(), "plain", "check_every = \"1h\"\nask_every = \"1h\"");
+    let gateway = Gateway::start(&format!("{path}{}", provider(&origin, "\"out\"", "")));
+    for _ in 0..10 {
+        assert_eq!(get(&gateway, "/").status(), 200);
+    }
+    assert_eq!(origin.n_connections(), 1, "one connection serves them all");
+    assert_eq!(post(&gateway, 5).status(), 200);
+    assert_eq!(origin.n_connections(), 2, "what must not be sent twice is sent on a fresh one");
+    // An origin that closes after every answer without a word about it.
+    let closing = Origin::serving(|mut stream| {
+        if raw::read_message(&mut stream, Kind::Request).is_some() {
+            let _gone = stream.write_all(&origin::ok(b"ok"));
+        }
+    });
+    let closed = kit(&closing, "replay_accepted = \"a test\"");
+    let relay = Relay::start(&closed, &[]);
+    let path = closed.path(&relay.url(), "plain", "check_every = \"1h\"\nask_every = \"1h\"");
+    let gateway = Gateway::start(&format!("{path}{}", provider(&closing, "\"out\"", "")));
+    for n in 0..20 {
+        assert_eq!(get(&gateway, "/").status(), 200, "{n}");
+    }
+}

@@ -154,11 +154,13 @@ fn rotate(
 ) -> anyhow::Result<ExitCode> {
     let file = dir.join("relay.toml");
     let config = Config::load(&file, None)?;
-    let next = (1_u32..).map(|n| format!("k{n}")).find(|id| !config.keys.contains_key(id));
-    let id = next.context("no free name for a key")?;
+    let file_of = |id: &str| format!("{}.{id}.key.pem", config.id);
+    // A file that is left of an old key may still be some gateway's.
+    let is_free = |id: &String| !config.keys.contains_key(id) && !dir.join(file_of(id)).exists();
+    let id = (1_u32..).map(|n| format!("k{n}")).find(is_free).context("no free name for a key")?;
     let path_file = dir.join("byway-path.toml");
     let path = read(&path_file)?;
-    let key_name = format!("{}.{id}.key.pem", config.id);
+    let key_name = file_of(&id);
     let public = make(&dir.join(&key_name))?;
     let until = now.checked_add(overlap).context("the overlap is too long")?;
     // Seconds are enough for people.
