@@ -198,9 +198,9 @@ fn parameters_of(template: &str) -> Vec<String> {
 pub fn zip(dir: &Path, relay: &Path) -> anyhow::Result<()> {
     use std::io::Write as _;
     use zip::write::SimpleFileOptions;
-    let file = dir.join("relay.zip");
-    let to = std::fs::File::create(&file)
-        .with_context(|| format!("cannot create {}", file.display()))?;
+    let (file, new) = (dir.join("relay.zip"), dir.join("relay.zip.new"));
+    let to =
+        std::fs::File::create(&new).with_context(|| format!("cannot create {}", new.display()))?;
     let mut zip = zip::ZipWriter::new(to);
     // The same files make the same zip: it is told from others by its digest.
     let options = SimpleFileOptions::default().last_modified_time(zip::DateTime::default());
@@ -212,8 +212,8 @@ pub fn zip(dir: &Path, relay: &Path) -> anyhow::Result<()> {
         zip.start_file(name, options.unix_permissions(mode))?;
         zip.write_all(&bytes)?;
     }
-    zip.finish()?;
-    Ok(())
+    zip.finish()?.sync_all()?;
+    std::fs::rename(&new, &file).with_context(|| format!("cannot replace {}", file.display()))
 }
 
 #[cfg(test)]

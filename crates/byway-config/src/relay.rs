@@ -6,6 +6,7 @@ use std::sync::Arc;
 use byway_core::destination::{HostKind, host_kind};
 use byway_core::relay::{
     ASK_EVERY, CHECK_EVERY, LAMBDA_STREAM_BYTES_MAX, Lock, Platform, RelayHop, RelayLimits,
+    WHOLE_BYTES_MAX,
 };
 use byway_core::route::{Origin, Scheme};
 use byway_core::settings::{Credentials, PeerHop, ProviderTls, ProxyHop, Resolve};
@@ -71,8 +72,14 @@ pub(crate) fn relay(
         None => missing(reading, &section, "key"),
     };
     let lock = lock(reading, &mut section, platform, place.as_ref());
-    let limits = limits(reading, &mut section, platform);
+    let mut limits = limits(reading, &mut section, platform);
     let is_text = section.get("text").and_then(|value| reading.boolean(value)).unwrap_or_default();
+    if let Some(limits) = &mut limits {
+        limits.streams &= !is_text;
+        if !limits.streams {
+            limits.answer_bytes_max = limits.answer_bytes_max.min(WHOLE_BYTES_MAX);
+        }
+    }
     let replay_accepted = section.get("replay_accepted").map(|value| text(reading, value));
     let check_every = section.get("check_every").map(|value| reading.duration(value));
     let ask_every = section.get("ask_every").map(|value| reading.duration(value));

@@ -178,6 +178,34 @@ impl Cause {
         self.looks().says
     }
 
+    /// Whether a relay or peer can see it of a provider; everything else that it says is its own.
+    pub const fn is_seen_there(self) -> bool {
+        matches!(
+            self,
+            Self::DestinationForbidden
+                | Self::HostNotAnAddress
+                | Self::DnsNx
+                | Self::DnsServfail
+                | Self::DnsTimeout
+                | Self::ConnectRefused
+                | Self::ConnectTimeout
+                | Self::ConnectUnreachable
+                | Self::ConnectReset
+                | Self::TlsCert
+                | Self::TlsAlert
+                | Self::TlsProtocol
+                | Self::TlsClosed
+                | Self::TlsTimeout
+                | Self::ReadTimeout
+                | Self::WriteTimeout
+                | Self::BodyTimeout
+                | Self::Reset
+                | Self::ClosedWithoutAnswer
+                | Self::AnswerMalformed
+                | Self::AnswerTruncated
+        )
+    }
+
     #[expect(clippy::too_many_lines, reason = "a table, one row a cause")]
     const fn looks(self) -> Looks {
         match self {

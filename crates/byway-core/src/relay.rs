@@ -98,11 +98,12 @@ impl Platform {
         match self {
             // AWS, "Lambda quotas": 6 MB a synchronous event, which holds the body in Base64;
             // 20 MB an answer that is streamed once, 200 MB since 2025. A function's own timeout is
-            // what our template sets.
+            // what our template sets: longer than a provider is waited for by default, so that it is
+            // known which of the two was slow.
             Self::LambdaUrl => RelayLimits {
                 request_bytes_max: LAMBDA_BYTES_MAX,
                 answer_bytes_max: LAMBDA_BYTES_MAX as u64,
-                timeout: SECOND.saturating_mul(60),
+                timeout: SECOND.saturating_mul(120),
                 streams: false,
             },
             // AWS, "Quotas for HTTP APIs": 30 s, not to be raised; the event is Lambda's.
@@ -262,6 +263,10 @@ impl fmt::Display for Unfit {
 /// What the envelope adds to head and body at most: names, digest, signature, and the lengths
 /// before every field.
 const ENVELOPE_BYTES: usize = 2048;
+/// The signed part has 160 KiB (`docs/relay-protocol.md`).
+const HEAD_BYTES_MAX: usize = 150 * 1024;
+/// An answer that is not streamed is kept whole, there and here.
+pub const WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 impl RelayHop {
     /// Whether a request fits, as far as can be told before it is sent.
@@ -284,7 +289,10 @@ impl RelayHop {
         }
         let body = usize::try_from(asked.body_bytes.unwrap_or(0)).unwrap_or(usize::MAX);
         let all = body.saturating_add(asked.head_bytes).saturating_add(ENVELOPE_BYTES);
-        if all > self.limits.request_bytes_max { Err(Unfit::TooLarge) } else { Ok(()) }
+        let sent = if self.is_text { all.div_ceil(3).saturating_mul(4) } else { all };
+        let is_too_large =
+            sent > self.limits.request_bytes_max || asked.head_bytes > HEAD_BYTES_MAX;
+        if is_too_large { Err(Unfit::TooLarge) } else { Ok(()) }
     }
 }
 

@@ -208,7 +208,8 @@ pub(crate) fn relay_wait(relay: &RelayHop, deadlines: &Deadlines) -> Duration {
     if !relay.limits.streams {
         return all;
     }
+    // It has the request whole before the provider gets any of it, and may be idle as long.
     let Deadlines { connect, tls, first_byte, idle_body, .. } = *deadlines;
-    let first = connect.saturating_add(tls).saturating_add(first_byte);
-    all.min(first.max(idle_body).saturating_add(MARGIN))
+    let parts = [connect, tls, idle_body, first_byte, MARGIN];
+    all.min(parts.into_iter().fold(Duration::ZERO, Duration::saturating_add))
 }

@@ -49,7 +49,10 @@ impl Flight<'_> {
         let is_closed =
             matches!(cause, Cause::ClosedWithoutAnswer | Cause::Reset) || seen.relay_gone;
         let stale = is_closed && reused && !seen.any_answer;
-        let breaks = outcome.origin == Blame::Path && (!stale || left.repeated);
+        // What a relay refuses is this request, and the next one may be another.
+        let breaks = outcome.origin == Blame::Path
+            && cause != Cause::RelayRefused
+            && (!stale || left.repeated);
         if let Some(path) = self.path(self.progress.path).filter(|_| breaks) {
             path.set_broken(self.worker.clock.now());
         }

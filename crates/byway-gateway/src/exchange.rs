@@ -204,7 +204,10 @@ impl<'a> Exchange<'a> {
         let (limit, fault) = self.waiting_for();
         let due = (self.moved_at + limit).min(self.total);
         if self.caller.timer.poll_is_due(cx, due) {
-            let late = Fault::Provider(Cause::TotalTimeout, None);
+            // A relay says by itself when the provider takes too long.
+            let is_silent = self.relay_wait.is_some() && !self.seen.any_answer;
+            let cause = if is_silent { Cause::RelayFailed } else { Cause::TotalTimeout };
+            let late = Fault::Provider(cause, None);
             return Poll::Ready(End::Failed(if due == self.total { late } else { fault }));
         }
         Poll::Pending

@@ -136,6 +136,7 @@ impl Gateway {
         let locks = places.locks.unwrap_or_else(|| Arc::new(NoLocks));
         let around = Compiling { metrics: &metrics, courts: &courts, locks: &locks };
         let snapshot = Snapshot::compile(settings, 1, Arc::clone(&own), &around)?;
+        let clock = Clock::start();
         let shared = Arc::new(Shared {
             current: ArcSwap::from_pointee(snapshot),
             generation: AtomicU64::new(1),
@@ -144,12 +145,12 @@ impl Gateway {
             cache,
             exits: Exits::default(),
             locks,
-            checks: Checks::default(),
+            checks: Checks::new(clock.now()),
             metrics,
             doorman: Arc::new(Doorman::default()),
             lines,
             spans: places.spans.map(|sender| Spans::new(sender, one_in)),
-            clock: Clock::start(),
+            clock,
             draining: AtomicBool::new(false),
             closing_idle: AtomicBool::new(false),
         });

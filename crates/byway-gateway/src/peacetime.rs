@@ -20,7 +20,6 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::relay_wait;
 use crate::court::Court;
 use crate::probe::Told;
 use crate::prober;
@@ -59,26 +58,41 @@ pub(crate) struct Check {
     pub(crate) detail: String,
 }
 
+/// A provider is not asked over a relay before this long after the start.
+const FIRST: Duration = Duration::from_secs(60);
+/// A cold start takes seconds; one that hangs must not keep the others from being looked after.
+const PING_WITHIN: Duration = Duration::from_secs(20);
+
 /// Every last time, by path and by provider; the provider is empty where the relay itself was asked.
-#[derive(Debug, Default)]
-pub(crate) struct Checks(Mutex<BTreeMap<(String, String), Check>>);
+#[derive(Debug)]
+pub(crate) struct Checks {
+    all: Mutex<BTreeMap<(String, String), Check>>,
+    began: Timestamp,
+}
 
 impl Checks {
+    pub(crate) fn new(began: Timestamp) -> Self {
+        Self { all: Mutex::default(), began }
+    }
+
     pub(crate) fn of(&self, path: &str, provider: &str) -> Option<Check> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&(path.to_owned(), provider.to_owned())).cloned()
     }
 
     /// Notes a check; whether it came out otherwise than the last.
     fn note(&self, path: &str, provider: &str, check: Check) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let came = check.came;
         let before = all.insert((path.to_owned(), provider.to_owned()), check);
         before.map_or(Came::Fine, |before| before.came) != came
     }
 
     fn is_due(&self, path: &str, provider: &str, every: Duration, now: Timestamp) -> bool {
-        self.of(path, provider).is_none_or(|check| since(check.at, now) >= every)
+        match self.of(path, provider) {
+            Some(check) => since(check.at, now) >= every,
+            None => provider.is_empty() || since(self.began, now) >= every.min(FIRST),
+        }
     }
 }
 
@@ -112,8 +126,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 /// Asks a relay who it is.
 async fn ping(shared: &Shared, snapshot: &Snapshot, path: &PathPlan, relay: &RelayHop) {
     let began = shared.clock.now();
-    let asked =
-        timeout(relay_wait(relay, &snapshot.settings.deadlines), pong(snapshot, path)).await;
+    let asked = timeout(PING_WITHIN, pong(snapshot, path)).await;
     let asked = asked.unwrap_or_else(|_| Err(format!("the relay {} did not answer", relay.id)));
     let now = shared.clock.now();
     let name = path.name.as_str();
@@ -241,15 +254,19 @@ mod tests {
 
     #[test]
     fn a_check_is_due_in_time_and_told_when_it_changes() {
-        let checks = Checks::default();
         let at = Timestamp::UNIX_EPOCH;
+        let checks = Checks::new(at);
         let note = |came, at| checks.note("r", "p", Check { at, came, detail: String::new() });
         let every = Duration::from_secs(60);
-        assert!(checks.is_due("r", "p", every, at), "never yet");
+        assert!(checks.is_due("r", "", every, at), "a relay at once");
+        assert!(!checks.is_due("r", "p", every, at), "a provider not in the first minute");
+        assert!(checks.is_due("r", "p", every, at + SignedDuration::from_secs(60)));
+        assert!(checks.is_due("r", "p", Duration::from_secs(1), at + SignedDuration::from_secs(1)));
         assert!(!note(Came::Fine, at), "that it works is no news at first");
         assert!(!checks.is_due("r", "p", every, at + SignedDuration::from_secs(59)));
         assert!(checks.is_due("r", "p", every, at + SignedDuration::from_secs(60)));
-        assert!(checks.is_due("r", "other", every, at), "each provider has its own");
+        let later = at + SignedDuration::from_secs(60);
+        assert!(checks.is_due("r", "other", every, later), "each provider has its own");
         assert!(note(Came::Refused, at));
         assert!(!note(Came::Refused, at), "once is enough");
         assert!(note(Came::Fine, at));

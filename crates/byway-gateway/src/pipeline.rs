@@ -246,7 +246,10 @@ impl<'a> Flight<'a> {
     fn asked(&self) -> Asked {
         let shape = &self.request.shape;
         let is_connect = shape.is_connect;
-        let head_bytes = if self.provider.has_relay { self.request.out.whole().len() } else { 0 };
+        let out = self.request.out.whole();
+        // The first bytes of the body stand behind the head.
+        let end = |out: &[u8]| out.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4);
+        let head_bytes = if self.provider.has_relay { end(out).unwrap_or(out.len()) } else { 0 };
         let body_bytes = match shape.framing {
             Framing::Empty => Some(0),
             Framing::Length(n) => Some(n),

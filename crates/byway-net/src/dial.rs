@@ -230,7 +230,7 @@ async fn through_http_proxy(
         let mut won = reach(resolver, dial, hop, deadline).await?;
         let hops = hop.is_byway.then_some(dial.hops);
         let request = http_proxy::connect_head(&name.authority(), hop, hops);
-        let handshake = http_proxy::connect(&mut won.tcp, &request);
+        let handshake = http_proxy::connect(&mut won.tcp, &request, hop.is_byway);
         match timeout_at(deadline, handshake).await {
             Ok(Ok(_)) => return Ok(Opened::plain(won, false)),
             Ok(Err(refusal)) => failure = Some(refusal.into_dial_failure(hop, &name, won.peer)),

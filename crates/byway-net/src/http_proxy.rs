@@ -36,13 +36,17 @@ pub(crate) fn connect_head(authority: &str, hop: &ProxyHop, hops: Option<&str>) 
 }
 
 /// Asks for the tunnel and waits for the answer.
-pub(crate) async fn connect(tcp: &mut TcpStream, request: &[u8]) -> Result<(), Refused> {
+pub(crate) async fn connect(
+    tcp: &mut TcpStream,
+    request: &[u8],
+    is_byway: bool,
+) -> Result<(), Refused> {
     tcp.write_all(request).await.map_err(|err| broken(&err))?;
     let mut head_bytes_left = HEAD_BYTES_MAX;
     loop {
         let head = read_head(tcp, head_bytes_left).await?;
         head_bytes_left -= head.len();
-        if judge(&head)? {
+        if judge(&head, is_byway)? {
             return Ok(());
         }
     }
@@ -62,14 +66,14 @@ pub(crate) async fn connect_inside(
     loop {
         let head = read_head_inside(tls, head_bytes_left).await?;
         head_bytes_left -= head.len();
-        if judge(&head)? {
+        if judge(&head, true)? {
             return Ok(exit_of(&head));
         }
     }
 }
 
 /// Whether the tunnel is open; false if the answer is still to come.
-fn judge(head: &[u8]) -> Result<bool, Refused> {
+fn judge(head: &[u8], is_byway: bool) -> Result<bool, Refused> {
     let (status, reason) = status_line(head).ok_or_else(garbage)?;
     let says = || format!("answered `{}`", format!("{status} {reason}").trim_end());
     match status {
@@ -79,10 +83,26 @@ fn judge(head: &[u8]) -> Result<bool, Refused> {
         407 => Err(Refused::new(Cause::PathCredentials, says())),
         // Another instance of ours saw its own name among the hops (RFC 5842 §7.2).
         508 => Err(Refused::new(Cause::Loop, says())),
+        // Ours says exactly whose fault it is; whatever is not the provider's is the way out's.
+        _ if is_byway => {
+            let otherwise = if status >= 500 { Cause::PathDown } else { Cause::PathRefused };
+            Err(Refused::new(of_the_provider(head).unwrap_or(otherwise), says()))
+        }
         504 => Err(Refused::new(Cause::ConnectTimeout, says())),
         500..=599 => Err(Refused::new(Cause::ConnectRefused, says())),
         _ => Err(Refused::new(Cause::PathRefused, says())),
     }
+}
+
+/// The cause in `Proxy-Status: byway; …; details="code"`, if it is about the provider.
+fn of_the_provider(head: &[u8]) -> Option<Cause> {
+    let head = String::from_utf8_lossy(head);
+    let field = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("proxy-status").then_some(value)
+    })?;
+    let code = field.split_once("details=\"")?.1.split('"').next()?;
+    Cause::ALL.iter().copied().find(|cause| cause.code() == code && cause.is_seen_there())
 }
 
 /// The value of [`EXIT_FIELD`].

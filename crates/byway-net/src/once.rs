@@ -114,8 +114,8 @@ impl Once<'_> {
         bytes.reserve(64 * 1024);
         match timeout(self.within, from.read_buf(bytes)).await {
             Ok(Ok(n)) => Ok(n),
-            // Many servers end TLS without a word.
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(0),
+            // An end of TLS without a word is a cut, and no end: whatever is whole by then is given
+            // out before anybody reads on.
             Ok(Err(error)) => Err(OnceError(error.to_string())),
             Err(_) => Err(OnceError(format!("nothing came for {} s", self.within.as_secs()))),
         }

@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 use byway_core::cause::Cause;
-use byway_core::relay::{Lock, RelayHop, Unfit};
+use byway_core::relay::{Lock, MARGIN, RelayHop, Unfit};
 use byway_core::settings::Deadlines;
 use byway_wire::relay::answer::Failure;
 use byway_wire::relay::call::{Call, Kind, Within, envelope, signed};
@@ -102,7 +102,7 @@ impl RelayFault {
                 (Cause::RelayLimit, format!("the relay {relay}: {detail}"))
             }
             code => match Cause::ALL.iter().find(|cause| cause.code() == code) {
-                Some(cause) if is_the_providers(*cause) => {
+                Some(cause) if cause.is_seen_there() => {
                     (*cause, format!("seen from the relay {relay}: {detail}"))
                 }
                 Some(_) | None => {
@@ -130,34 +130,6 @@ fn skew(here_ms: u64, there_ms: u64, relay: &str) -> String {
     let apart = here_ms.abs_diff(there_ms).div_ceil(1000);
     let word = if here_ms < there_ms { "behind" } else { "ahead of" };
     format!("our clock is {apart} s {word} the one of the relay {relay}")
-}
-
-/// What a relay can see of a provider. Everything else that has a code would be ours, not its.
-const fn is_the_providers(cause: Cause) -> bool {
-    matches!(
-        cause,
-        Cause::DestinationForbidden
-            | Cause::HostNotAnAddress
-            | Cause::DnsNx
-            | Cause::DnsServfail
-            | Cause::DnsTimeout
-            | Cause::ConnectRefused
-            | Cause::ConnectTimeout
-            | Cause::ConnectUnreachable
-            | Cause::ConnectReset
-            | Cause::TlsCert
-            | Cause::TlsAlert
-            | Cause::TlsProtocol
-            | Cause::TlsClosed
-            | Cause::TlsTimeout
-            | Cause::ReadTimeout
-            | Cause::WriteTimeout
-            | Cause::BodyTimeout
-            | Cause::Reset
-            | Cause::ClosedWithoutAnswer
-            | Cause::AnswerMalformed
-            | Cause::AnswerTruncated
-    )
 }
 
 /// Our side of one relay: its settings, the key, and what opens its platform's lock.
@@ -208,6 +180,8 @@ impl RelayClient {
         let created_ms = wall_ms();
         let ms = |limit: std::time::Duration| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
         let Deadlines { connect, tls, first_byte, idle_body, total, .. } = *leg.deadlines;
+        // The relay has to have said that it is late before we stop listening.
+        let total = total.saturating_sub(MARGIN).max(total / 2);
         Ok(Call {
             relay: self.hop.id.clone(),
             key: self.hop.key_id.clone(),

@@ -39,6 +39,11 @@ impl Out {
         self.frames
     }
 
+    /// Whether everything is kept until its end.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.to.is_none()
+    }
+
     /// How much of the body has been written.
     pub(crate) const fn n_bytes(&self) -> u64 {
         self.n_bytes

@@ -1,10 +1,11 @@
 //! A call is made: dialled as the gateway would, written as it was signed, and read to its end.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use byway_core::cause::Cause;
+use byway_core::relay::WHOLE_BYTES_MAX;
 use byway_core::route::Scheme;
 use byway_core::settings::{Deadlines, PathKind};
 use byway_net::{Dial, Dialled, HopClient, Stream, Target, Timing, dial};
@@ -24,8 +25,10 @@ use crate::answer::Out;
 use crate::pool::{Idle, Place};
 use crate::relay::{Relay, instant, wall_ms};
 
-/// The gateway's own limits of a head.
-const HEAD_BYTES_MAX: usize = 65_536;
+/// More than gateways take, so that it is they who refuse a head, as they would directly.
+const HEAD_BYTES_MAX: usize = 256 * 1024;
+/// The request is written in pieces, so that it is seen whether it moves.
+const PIECE_BYTES: usize = 64 * 1024;
 const N_FIELDS_MAX: usize = byway_wire::N_FIELDS_MAX;
 /// As many as the gateway takes.
 const N_INTERIM_MAX: usize = 32;
@@ -125,6 +128,15 @@ impl Courier<'_> {
         let shape = shape.map_err(|why| {
             Failed::own("malformed", Stage::BeforeSend, format!("the call's head: {why}"))
         })?;
+        if shape.is_connect || shape.upgrade {
+            let detail = "neither a tunnel nor another protocol can pass a relay";
+            return Err(Failed::own("malformed", Stage::BeforeSend, detail));
+        }
+        // Without TLS nothing proves that the address is the host's.
+        if self.call.pinned.is_some() && !self.call.is_tls {
+            let detail = "an address is pinned for https only";
+            return Err(Failed::own("not_allowed", Stage::BeforeSend, detail));
+        }
         let body = framed(shape.framing, content, &self.call.trailers)?;
         let request = [head.as_slice(), body.as_slice()];
         // A kept connection may be closed by the provider at any moment: what must not be sent
@@ -211,9 +223,12 @@ impl Courier<'_> {
         let tls = stream.tls_facts();
         let deadlines = self.deadlines();
         let (from, mut to) = tokio::io::split(stream);
+        let progress = AtomicU64::new(0);
+        let moved = &progress;
         let write = async move {
-            for part in request {
-                to.write_all(part).await?;
+            for piece in request.into_iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
+                to.write_all(piece).await?;
+                moved.fetch_add(1, Ordering::Relaxed);
             }
             to.flush().await?;
             Ok(to)
@@ -223,6 +238,8 @@ impl Courier<'_> {
             from,
             write: Some(Box::pin(write)),
             written: None,
+            moved: &progress,
+            n_moved: 0,
             has_any: false,
             bytes: Vec::with_capacity(DATA_BYTES),
             due: sent_at + deadlines.idle_body,
@@ -329,6 +346,9 @@ fn understood(
 struct Reading<'a, W> {
     from: ReadHalf<Stream>,
     write: Option<std::pin::Pin<Box<W>>>,
+    /// How many pieces of the request have been taken, and how many that were when last looked at.
+    moved: &'a AtomicU64,
+    n_moved: u64,
     /// The other half, once everything is written.
     written: Option<WriteHalf<Stream>>,
     /// Whether any byte of an answer came.
@@ -366,14 +386,27 @@ impl<W: Future<Output = std::io::Result<WriteHalf<Stream>>>> Reading<'_, W> {
                             self.has_any |= n > 0;
                             Ok(n)
                         }
-                        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(0),
+                        // An end of TLS without a word: a cut, and no end.
+                        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                            Err(Cause::AnswerTruncated)
+                        }
                         Ok(Err(_)) => Err(Cause::Reset),
+                        Err(_) if self.write.is_some() && self.has_moved() => {
+                            self.due = instant() + self.deadlines.idle_body;
+                            continue;
+                        }
                         Err(_) if self.write.is_some() => Err(Cause::WriteTimeout),
                         Err(_) => Err(late),
                     };
                 }
             }
         }
+    }
+
+    /// Whether the provider has taken something since the last look.
+    fn has_moved(&mut self) -> bool {
+        let n = self.moved.load(Ordering::Relaxed);
+        std::mem::replace(&mut self.n_moved, n) != n
     }
 
     /// Reads a head and leaves what is behind it.
@@ -390,6 +423,8 @@ impl<W: Future<Output = std::io::Result<WriteHalf<Stream>>>> Reading<'_, W> {
             }
             let n = self.more(Cause::ReadTimeout).await;
             let has_any = self.has_any;
+            let is_cut = n == Err(Cause::AnswerTruncated) && self.bytes.is_empty();
+            let n = if is_cut { Err(Cause::ClosedWithoutAnswer) } else { n };
             let n = n.map_err(|cause| Failed { has_any, ..Failed::at(cause, Stage::Sent) })?;
             if n == 0 {
                 let cause = match (self.was_reset, self.bytes.is_empty()) {
@@ -421,6 +456,10 @@ impl<W: Future<Output = std::io::Result<WriteHalf<Stream>>>> Reading<'_, W> {
             }
             let is_more = taken.is_ok_and(|n| n < self.bytes.len());
             self.bytes.clear();
+            if content.trailers().len() > N_FIELDS_MAX {
+                return Err(Failed::at(Cause::AnswerMalformed, Stage::Partial));
+            }
+            let bytes_max = if out.is_whole() { bytes_max.min(WHOLE_BYTES_MAX) } else { bytes_max };
             if out.n_bytes() + data.len() as u64 > bytes_max {
                 let detail = format!("the answer is longer than {bytes_max} bytes");
                 return Err(Failed::own("answer_too_large", Stage::Sent, detail));

@@ -147,7 +147,10 @@ impl Config {
             }
             let until = key.until.map(|until| until.parse()).transpose();
             let until = until.with_context(|| format!("key `{}`: `until`", key.id))?;
-            keys.insert(key.id, Key { public, until });
+            let id = key.id.clone();
+            if keys.insert(key.id, Key { public, until }).is_some() {
+                bail!("key `{id}` stands there twice");
+            }
         }
         if keys.is_empty() {
             bail!("there is no `[[key]]`: nobody could use this relay");

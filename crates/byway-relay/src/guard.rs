@@ -39,6 +39,14 @@ const REMEMBERED: Duration = Duration::from_secs(90);
 /// 11,000 calls a second, in about 60 MB when they come.
 const N_NONCES_MAX: usize = 1_000_000;
 
+/// What an instance remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    nonces: Nonces,
+    /// Since when, if it is the only instance, so that nothing else remembers either.
+    pub(crate) since_ms: Option<u64>,
+}
+
 /// Nonces that were used, by the time that passes here and not by a clock that can be set.
 #[derive(Debug, Default)]
 pub(crate) struct Nonces(Mutex<Used>);
@@ -89,7 +97,8 @@ pub(crate) fn open<'b>(
     let call = Call::decode(meta).map_err(|_| Stranger)?;
     let key = config.keys.get(&call.key).ok_or(Stranger)?;
     let is_over = key.until.is_some_and(|until| {
-        u64::try_from(until.as_millisecond()).is_ok_and(|until| now_ms >= until)
+        // Before 1970 is over as well.
+        u64::try_from(until.as_millisecond()).map_or(true, |until| now_ms >= until)
     });
     let public = UnparsedPublicKey::new(&ED25519, &key.public);
     let is_signed = public.verify(&signed(kind, meta), signature).is_ok();
@@ -102,7 +111,7 @@ pub(crate) fn open<'b>(
 /// Everything that is checked once it is known who asks.
 pub(crate) fn admit(
     config: &Config,
-    nonces: &Nonces,
+    memory: &Memory,
     asked: &Signed<'_>,
     now_ms: u64,
     now: Instant,
@@ -119,7 +128,7 @@ pub(crate) fn admit(
         let detail = format!("made at {}, here it is {now_ms}", call.created_ms);
         return Err(Refusal::new("clock_skew", detail));
     }
-    nonces.spend(call.nonce, now)?;
+    memory.nonces.spend(call.nonce, now)?;
     let is_whole = call.body_bytes == content.len() as u64
         && digest(&SHA256, content).as_ref() == call.body_digest;
     if !is_whole {
@@ -129,6 +138,10 @@ pub(crate) fn admit(
         return Ok(());
     }
     let is_safe = matches!(call.method.as_slice(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE");
+    // What was spent before the start is not remembered: such a call may have been made.
+    if !is_safe && memory.since_ms.is_some_and(|since| call.created_ms < since) {
+        return Err(Refusal::new("replayed", "this call is older than this process"));
+    }
     if !is_safe && config.replay_accepted.is_none() {
         let detail = "`replay_accepted` is not set here, and this method changes something";
         return Err(Refusal::new("unsafe_method", detail));

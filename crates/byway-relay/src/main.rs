@@ -92,11 +92,13 @@ fn run(arguments: &Arguments, around: &Around) -> anyhow::Result<()> {
         println!("relay {}: keys {}; may reach {}", config.id, keys.join(", "), allow.join(", "));
         return Ok(());
     }
-    let relay = Arc::new(Relay::new(config)?);
+    let relay = Relay::new(config)?;
     if around.is_lambda {
-        return lambda(relay, around.streams);
+        return lambda(Arc::new(relay), around.streams);
     }
-    listen(arguments, around, relay)
+    // A platform that names a port may run several instances.
+    let relay = if around.port.is_some() { relay } else { relay.alone() };
+    listen(arguments, around, Arc::new(relay))
 }
 
 fn config_file(arguments: &Arguments, around: &Around) -> anyhow::Result<PathBuf> {

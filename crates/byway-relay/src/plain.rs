@@ -16,16 +16,18 @@ use byway_wire::relay::call::{META_BYTES_MAX, PREAMBLE_BYTES};
 use byway_wire::relay::{CONTENT_TYPE, CONTENT_TYPE_TEXT, SIGNATURE_BYTES};
 use byway_wire::request::{Limits, RequestHead, RequestShape};
 use byway_wire::scan::HeadScan;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
+};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::event::REFUSED;
-use crate::relay::{Relay, Stranger};
+use crate::relay::{Admitted, Relay, Stranger, instant};
 
 /// Where a relay listens, and what it bears.
 #[derive(Debug, Clone)]
@@ -42,14 +44,27 @@ pub struct Plain {
 
 /// The platform's fields, and the lock's.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// From the first byte of a head to its last, and between two pieces of a body.
+/// For a whole head, and for a body of 1 MiB; larger ones get time by their size.
 const READ_WITHIN: Duration = Duration::from_secs(15);
+/// No line that a body comes over is slower than this.
+const BYTES_PER_SECOND_MIN: usize = 64 * 1024;
+/// A new connection has to show within this that it is no stranger's.
+const FIRST_WITHIN: Duration = Duration::from_secs(10);
 /// Between two requests; above the 50 s of a gateway, so that it is the one who closes.
 const IDLE: Duration = Duration::from_secs(75);
 /// Pieces of an answer that wait for a slow reader; then the provider waits.
 pub(crate) const N_PIECES: usize = 2;
 /// How long requests may go on after the end was asked for.
 const DRAIN: Duration = Duration::from_secs(9);
+/// What a gateway may have sent behind a request before it gets its answer.
+const AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How many connections there may be: those of strangers must not keep the others out.
+#[derive(Debug, Clone)]
+struct Room {
+    strangers: Arc<Semaphore>,
+    known: Arc<Semaphore>,
+}
 
 impl Plain {
     /// Serves until told to stop; `ready` learns the address.
@@ -67,9 +82,13 @@ impl Plain {
             .with_context(|| format!("cannot listen on {}", self.addr))?;
         let tls = self.tls.as_ref().map(TlsServer::new).transpose()?;
         ready(listener.local_addr()?);
-        let (tasks, room) = (TaskTracker::new(), Arc::new(Semaphore::new(self.n_connections_max)));
+        let room = Room {
+            strangers: Arc::new(Semaphore::new(self.n_connections_max / 2)),
+            known: Arc::new(Semaphore::new(self.n_connections_max)),
+        };
+        let tasks = TaskTracker::new();
         loop {
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
+            let Ok(permit) = Arc::clone(&room.strangers).acquire_owned().await else { break };
             let tcp = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = listener.accept() => match accepted {
@@ -82,24 +101,41 @@ impl Plain {
                 },
             };
             let _no_delay = tcp.set_nodelay(true);
+            let seat = Seat { room: room.clone(), permit, is_known: false };
             let (relay, stop) = (Arc::clone(&relay), stop.clone());
             let (tls, bytes_max) = (tls.clone(), self.body_bytes_max);
             tasks.spawn(async move {
                 match tls {
-                    None => connection(tcp, &relay, bytes_max, &stop).await,
+                    None => Connection::new(tcp, seat, bytes_max).run(&relay, &stop).await,
                     Some(tls) => {
-                        let shaken = timeout(READ_WITHIN, tls.acceptor().accept(tcp)).await;
+                        let shaken = timeout(FIRST_WITHIN, tls.acceptor().accept(tcp)).await;
                         if let Ok(Ok(stream)) = shaken {
-                            connection(stream, &relay, bytes_max, &stop).await;
+                            Connection::new(stream, seat, bytes_max).run(&relay, &stop).await;
                         }
                     }
                 }
-                drop(permit);
             });
         }
         tasks.close();
         let _late = timeout(DRAIN, tasks.wait()).await;
         Ok(())
+    }
+}
+
+/// A connection's place; whoever turns out to hold a key gets one among the known.
+struct Seat {
+    room: Room,
+    permit: OwnedSemaphorePermit,
+    is_known: bool,
+}
+
+impl Seat {
+    async fn known(&mut self) {
+        if !std::mem::replace(&mut self.is_known, true)
+            && let Ok(permit) = Arc::clone(&self.room.known).acquire_owned().await
+        {
+            self.permit = permit;
+        }
     }
 }
 
@@ -113,124 +149,166 @@ enum Asked {
     Gone,
 }
 
-async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send>(
-    mut stream: S,
-    relay: &Relay,
+/// A connection of whoever it is.
+struct Connection<S> {
+    from: ReadHalf<S>,
+    to: WriteHalf<S>,
+    inbox: Vec<u8>,
+    seat: Seat,
     bytes_max: usize,
-    stop: &CancellationToken,
-) {
-    let mut inbox = Vec::with_capacity(8192);
-    loop {
-        let asked = tokio::select! {
-            () = stop.cancelled(), if inbox.is_empty() => return,
-            asked = Box::pin(ask(&mut stream, &mut inbox, bytes_max)) => asked,
-        };
-        let goes_on = match asked {
-            Asked::Gone => return,
-            Asked::No(status) => {
-                refuse(&mut stream, relay.refused(status)).await;
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+    fn new(stream: S, seat: Seat, bytes_max: usize) -> Self {
+        let (from, to) = tokio::io::split(stream);
+        Self { from, to, inbox: Vec::with_capacity(8192), seat, bytes_max }
+    }
+
+    async fn run(mut self, relay: &Relay, stop: &CancellationToken) {
+        loop {
+            let is_between = self.inbox.is_empty();
+            let asked = tokio::select! {
+                () = stop.cancelled(), if is_between => return,
+                asked = Box::pin(self.ask(relay)) => asked,
+            };
+            let goes_on = match asked {
+                Asked::Gone => return,
+                Asked::No(status) => return refuse(&mut self.to, status).await,
+                Asked::Body(body, goes_on) => match relay.admit(&body) {
+                    Err(Stranger) => return refuse(&mut self.to, 403).await,
+                    Ok(admitted) => {
+                        drop(body);
+                        self.seat.known().await;
+                        // A gateway that leaves takes its call along.
+                        tokio::select! {
+                            goes_on = Box::pin(give(&mut self.to, relay, admitted, goes_on)) => goes_on,
+                            () = gone(&mut self.from, &mut self.inbox) => return,
+                        }
+                    }
+                },
+            };
+            if !goes_on || stop.is_cancelled() {
+                let _gone = self.to.shutdown().await;
                 return;
             }
-            Asked::Body(body, goes_on) => match relay.admit(&body) {
-                Err(Stranger) => {
-                    refuse(&mut stream, 403).await;
-                    return;
-                }
-                Ok(admitted) if admitted.may_stream() => {
-                    let (pieces, come) = tokio::sync::mpsc::channel(N_PIECES);
-                    let answering = relay.stream(admitted, None, pieces);
-                    tokio::join!(answering, pump(&mut stream, come, goes_on)).1
-                }
-                Ok(admitted) => {
-                    let is_text = admitted.is_text();
-                    let answer = relay.answer(admitted, None).await;
-                    let content_type = if is_text { CONTENT_TYPE_TEXT } else { CONTENT_TYPE };
-                    let mut bytes = head_of(content_type, Some(answer.len()), goes_on);
-                    bytes.extend_from_slice(&answer);
-                    let wrote = timeout(IDLE, write(&mut stream, &bytes)).await;
-                    goes_on && matches!(wrote, Ok(Ok(())))
-                }
-            },
+        }
+    }
+
+    /// Reads one request.
+    async fn ask(&mut self, relay: &Relay) -> Asked {
+        let mut scan = HeadScan::default();
+        let mut late = None;
+        let head_len = loop {
+            match scan.feed(&self.inbox, HEAD_BYTES_MAX) {
+                Err(_) => return Asked::No(relay.refused(400)),
+                Ok(Some(len)) => break len,
+                Ok(None) => {}
+            }
+            let until = match (self.inbox.is_empty(), self.seat.is_known) {
+                (true, true) => instant() + IDLE,
+                (true, false) => instant() + FIRST_WITHIN,
+                // From the first byte to the last, however small the pieces are.
+                (false, _) => *late.get_or_insert_with(|| instant() + READ_WITHIN),
+            };
+            match timeout_at(until, self.from.read_buf(&mut self.inbox)).await {
+                Ok(Ok(n)) if n > 0 => {}
+                Ok(Ok(_) | Err(_)) => return Asked::Gone,
+                Err(_) if self.inbox.is_empty() => return Asked::Gone,
+                Err(_) => return Asked::No(relay.refused(408)),
+            }
         };
-        if !goes_on || stop.is_cancelled() {
-            let _gone = stream.shutdown().await;
-            return;
+        let rest = self.inbox.split_off(head_len);
+        let head = std::mem::replace(&mut self.inbox, rest);
+        let mut spans = Vec::new();
+        let limits = Limits { head_bytes_max: HEAD_BYTES_MAX, ..Limits::default() };
+        match RequestHead::parse(&head, &limits, &mut spans) {
+            Err(_) => Asked::No(relay.refused(400)),
+            Ok(parsed) if parsed.method != b"POST" => Asked::No(relay.refused(405)),
+            Ok(parsed) => self.body(&parsed.shape, relay).await,
+        }
+    }
+
+    /// Reads a body; no more of a stranger's than it takes to see that it is one's.
+    async fn body(&mut self, shape: &RequestShape, relay: &Relay) -> Asked {
+        let envelope_max = PREAMBLE_BYTES + META_BYTES_MAX + SIGNATURE_BYTES;
+        // Base64 is a third longer.
+        let bytes_max = (self.bytes_max + envelope_max) / 3 * 4 + 4;
+        let announced = match shape.framing {
+            Framing::Length(n) => usize::try_from(n).unwrap_or(usize::MAX),
+            Framing::Empty | Framing::Chunked | Framing::UntilClose => 0,
+        };
+        if announced > bytes_max {
+            return Asked::No(relay.refused(413));
+        }
+        if shape.expects_continue
+            && self.inbox.is_empty()
+            && write(&mut self.to, b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err()
+        {
+            return Asked::Gone;
+        }
+        let began = instant();
+        let mut is_known = false;
+        let (mut content, mut out) = (Content::new(shape.framing), Vec::new());
+        loop {
+            match content.take(&self.inbox, &mut out) {
+                Ok(n) => drop(self.inbox.drain(..n)),
+                Err(_) => return Asked::No(relay.refused(400)),
+            }
+            if !is_known {
+                match relay.knows(&out) {
+                    Some(false) => return Asked::No(403),
+                    Some(true) => {
+                        is_known = true;
+                        out.reserve(announced.saturating_sub(out.len()));
+                    }
+                    None => {}
+                }
+            }
+            if out.len() > bytes_max {
+                return Asked::No(relay.refused(413));
+            }
+            if content.is_done() {
+                return Asked::Body(out, shape.keep_alive);
+            }
+            let by_size = u64::try_from(out.len() / BYTES_PER_SECOND_MIN).unwrap_or(u64::MAX);
+            let until = began + READ_WITHIN + Duration::from_secs(by_size);
+            match timeout_at(until, self.from.read_buf(&mut self.inbox)).await {
+                Ok(Ok(n)) if n > 0 => {}
+                Ok(Ok(_) | Err(_)) => return Asked::Gone,
+                Err(_) => return Asked::No(relay.refused(408)),
+            }
         }
     }
 }
 
-/// Reads one request.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    inbox: &mut Vec<u8>,
-    bytes_max: usize,
-) -> Asked {
-    let mut scan = HeadScan::default();
-    let head_len = loop {
-        match scan.feed(inbox, HEAD_BYTES_MAX) {
-            Err(_) => return Asked::No(400),
-            Ok(Some(len)) => break len,
-            Ok(None) => {}
+/// Waits until the other side is gone; what it sends meanwhile is kept for the next request.
+async fn gone(from: &mut (impl AsyncRead + Unpin), inbox: &mut Vec<u8>) {
+    while inbox.len() < AHEAD_BYTES_MAX {
+        match from.read_buf(inbox).await {
+            Ok(n) if n > 0 => {}
+            Ok(_) | Err(_) => return,
         }
-        let within = if inbox.is_empty() { IDLE } else { READ_WITHIN };
-        match timeout(within, stream.read_buf(inbox)).await {
-            Ok(Ok(n)) if n > 0 => {}
-            Ok(Ok(_) | Err(_)) => return Asked::Gone,
-            Err(_) if inbox.is_empty() => return Asked::Gone,
-            Err(_) => return Asked::No(408),
-        }
-    };
-    let rest = inbox.split_off(head_len);
-    let head = std::mem::replace(inbox, rest);
-    let mut spans = Vec::new();
-    let limits = Limits { head_bytes_max: HEAD_BYTES_MAX, ..Limits::default() };
-    let Ok(parsed) = RequestHead::parse(&head, &limits, &mut spans) else { return Asked::No(400) };
-    if parsed.method != b"POST" {
-        return Asked::No(405);
     }
-    body(stream, inbox, &parsed.shape, bytes_max).await
+    std::future::pending().await
 }
 
-async fn body<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    inbox: &mut Vec<u8>,
-    shape: &RequestShape,
-    bytes_max: usize,
-) -> Asked {
-    let envelope_max = PREAMBLE_BYTES + META_BYTES_MAX + SIGNATURE_BYTES;
-    // Base64 is a third longer.
-    let bytes_max = (bytes_max + envelope_max) / 3 * 4 + 4;
-    let announced = match shape.framing {
-        Framing::Length(n) => usize::try_from(n).unwrap_or(usize::MAX),
-        Framing::Empty | Framing::Chunked | Framing::UntilClose => 0,
-    };
-    if announced > bytes_max {
-        return Asked::No(413);
+/// Gives the answer; whether the connection goes on.
+async fn give(
+    to: &mut (impl AsyncWrite + Unpin + Send),
+    relay: &Relay,
+    admitted: Admitted,
+    goes_on: bool,
+) -> bool {
+    if admitted.may_stream() {
+        let (pieces, come) = tokio::sync::mpsc::channel(N_PIECES);
+        let answering = relay.stream(admitted, None, pieces);
+        return tokio::join!(answering, pump(to, come, goes_on)).1;
     }
-    if shape.expects_continue
-        && inbox.is_empty()
-        && write(stream, b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err()
-    {
-        return Asked::Gone;
-    }
-    let (mut content, mut out) = (Content::new(shape.framing), Vec::with_capacity(announced));
-    loop {
-        match content.take(inbox, &mut out) {
-            Ok(n) => drop(inbox.drain(..n)),
-            Err(_) => return Asked::No(400),
-        }
-        if out.len() > bytes_max {
-            return Asked::No(413);
-        }
-        if content.is_done() {
-            return Asked::Body(out, shape.keep_alive);
-        }
-        match timeout(READ_WITHIN, stream.read_buf(inbox)).await {
-            Ok(Ok(n)) if n > 0 => {}
-            Ok(Ok(_) | Err(_)) => return Asked::Gone,
-            Err(_) => return Asked::No(408),
-        }
-    }
+    let content_type = if admitted.is_text() { CONTENT_TYPE_TEXT } else { CONTENT_TYPE };
+    let answer = relay.answer(admitted, None).await;
+    let mut bytes = head_of(content_type, Some(answer.len()), goes_on);
+    bytes.extend_from_slice(&answer);
+    goes_on && matches!(timeout(IDLE, write(to, &bytes)).await, Ok(Ok(())))
 }
 
 fn head_of(content_type: &str, length: Option<usize>, goes_on: bool) -> Vec<u8> {

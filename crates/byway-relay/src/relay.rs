@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use byway_core::settings::{Dns, ProviderTls};
 use byway_net::{Resolver, TlsClient};
 use byway_wire::relay::answer::{Failure, Pong};
-use byway_wire::relay::call::{Call, Kind};
-use byway_wire::relay::{CALL_MAGIC, Stack};
+use byway_wire::relay::call::{Call, Kind, META_BYTES_MAX, PREAMBLE_BYTES};
+use byway_wire::relay::{CALL_MAGIC, SIGNATURE_BYTES, Stack};
 use data_encoding::{BASE64, HEXLOWER};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::mpsc::Sender;
@@ -18,7 +18,7 @@ use crate::answer::Out;
 use crate::call::Courier;
 use crate::config::Config;
 pub use crate::guard::Stranger;
-use crate::guard::{self, Nonces, Refusal};
+use crate::guard::{self, Memory, Refusal};
 use crate::pool::Pool;
 
 /// A relay, shared by everything that it does at the same time.
@@ -27,7 +27,7 @@ pub struct Relay {
     pub(crate) config: Config,
     pub(crate) resolver: Resolver,
     pub(crate) tls: TlsClient,
-    nonces: Nonces,
+    memory: Memory,
     pub(crate) pool: Pool,
     pub(crate) instance: String,
     is_cold: AtomicBool,
@@ -62,12 +62,44 @@ impl Relay {
             resolver: Resolver::new(&dns)?,
             tls: TlsClient::new(&config.roots_pem, &ProviderTls::default())?,
             config,
-            nonces: Nonces::default(),
+            memory: Memory::default(),
             pool: Pool::default(),
             instance: HEXLOWER.encode(&id),
             is_cold: AtomicBool::new(true),
             n_refused: AtomicU64::new(0),
         })
+    }
+
+    /// The only instance: a call that changes something and is older than the process is refused,
+    /// since nobody remembers whether it was made.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.memory.since_ms = Some(wall_ms());
+        self
+    }
+
+    /// Whether whoever sends these first bytes of a request holds a key; `None` while that cannot be
+    /// told. A stranger is counted.
+    pub(crate) fn knows(&self, first: &[u8]) -> Option<bool> {
+        let decoded = if first.starts_with(&CALL_MAGIC) {
+            None
+        } else {
+            // Whole groups of Base64, which code for whole bytes.
+            let groups = first.get(..first.len() / 4 * 4)?;
+            Some(BASE64.decode(groups.trim_ascii()).unwrap_or_default())
+        };
+        let bytes = decoded.as_deref().unwrap_or(first);
+        let n = bytes.get(6..PREAMBLE_BYTES)?.try_into().map(u32::from_be_bytes).ok()?;
+        let n = usize::try_from(n).unwrap_or(usize::MAX);
+        let is_odd = !bytes.starts_with(&CALL_MAGIC) || n > META_BYTES_MAX;
+        let end = PREAMBLE_BYTES + n.min(META_BYTES_MAX) + SIGNATURE_BYTES;
+        let envelope = bytes.get(..end);
+        let known = match envelope {
+            _ if is_odd => false,
+            None => return None,
+            Some(envelope) => guard::open(&self.config, envelope, wall_ms()).is_ok(),
+        };
+        Some(known || self.refused(false))
     }
 
     /// Checks a request.
@@ -84,7 +116,7 @@ impl Relay {
         let request = decoded.as_deref().unwrap_or(body);
         let now_ms = wall_ms();
         let signed = guard::open(&self.config, request, now_ms).map_err(|no| self.refused(no))?;
-        let admitted = guard::admit(&self.config, &self.nonces, &signed, now_ms, arrived);
+        let admitted = guard::admit(&self.config, &self.memory, &signed, now_ms, arrived);
         let what = match (admitted, signed.kind) {
             (Err(refusal), _) => What::Refused(self.refused(refusal)),
             (Ok(()), Kind::Ping) => What::Ping,

@@ -144,8 +144,28 @@ fn about(words: &Words, provider: &Value, out: &mut String) {
         }
     }
     policy(words, provider, !trouble.is_null(), out);
+    relays(words, provider, out);
     out.push('\n');
     matrix(words, provider, out);
+}
+
+/// Relays that would be of no use now, and why.
+fn relays(words: &Words, provider: &Value, out: &mut String) {
+    for path in provider["paths"].as_array().into_iter().flatten() {
+        let name = path["name"].as_str().unwrap_or_default();
+        for (about, key) in [("relay", "relay-fails"), ("asked_in_peace", "relay-blocked")] {
+            let check = &path[about];
+            let came = check["came"].as_str().unwrap_or("ok");
+            if came == "ok" {
+                continue;
+            }
+            let key = if came == "failed" { "relay-fails" } else { key };
+            let text = |name: &str| check[name].as_str().unwrap_or_default().to_owned();
+            let (detail, at) = (text("detail"), clock(&text("at")));
+            let values = [("path", name), ("detail", detail.as_str()), ("at", at.as_str())];
+            line(out, "  ", &words.say(key, &values));
+        }
+    }
 }
 
 fn policy(words: &Words, provider: &Value, is_bad: bool, out: &mut String) {

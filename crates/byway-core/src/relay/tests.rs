@@ -69,6 +69,12 @@ fn bodies_that_a_platform_would_refuse_are_not_sent_there() {
     assert_eq!(largest(Platform::CloudFunctions), Some(6_000_000));
     assert_eq!(largest(Platform::CloudRun), Some(32_000_000));
     assert_eq!(largest(Platform::Plain), Some(64_000_000));
+    // Base64 is a third longer, and a head has a limit of its own.
+    let text = RelayHop { is_text: true, ..hop(Platform::LambdaUrl) };
+    assert_eq!(text.fits(&Asked { body_bytes: Some(4_300_000), ..GET }), Err(Unfit::TooLarge));
+    assert_eq!(text.fits(&Asked { body_bytes: Some(3_000_000), ..GET }), Ok(()));
+    let large = Asked { head_bytes: 200_000, ..GET };
+    assert_eq!(hop(Platform::Plain).fits(&large), Err(Unfit::TooLarge));
     // A length that is not known cannot exclude; the stream itself ends such a request.
     assert_eq!(hop(Platform::LambdaUrl).fits(&Asked { body_bytes: None, ..GET }), Ok(()));
 }

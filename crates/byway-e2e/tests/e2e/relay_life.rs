@@ -191,6 +191,8 @@ fn a_relay_that_a_provider_refuses_is_noticed_in_peace_time() {
     let text = gateway.explained("origin").to_string();
     assert!(text.contains("\"asked_in_peace\":{"), "{text}");
     assert!(text.contains("203.0.113.7"), "the relay tells its exit: {text}");
+    let shown = gateway.operate(&["explain", "--lang", "ko"]).out;
+    assert!(shown.contains("릴레이 out로는") && shown.contains("릴레이가 알려 줌"), "{shown}");
     assert_eq!(get(&gateway, "/").status(), 200, "and nothing has moved");
 }
 
@@ -520,4 +522,91 @@ fn a_relay_keeps_connections_and_forgets_those_that_were_closed() {
     for n in 0..20 {
         assert_eq!(get(&gateway, "/").status(), 200, "{n}");
     }
+}
+
+#[test]
+fn a_peers_own_troubles_are_not_the_providers() {
+    let authority = Authority::new();
+    let identity = authority.issue(&["127.0.0.1"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let roots = folder.path().join("r.pem");
+    std::fs::write(&roots, &authority.pem).expect("writable");
+    let origin = Origin::echo();
+    for (answer, code, blame) in [
+        ("502 Bad\r\nProxy-Status: byway; error=x; details=\"path_down\"", "path_down", "path"),
+        ("503 Busy\r\nProxy-Status: byway; details=\"too_many_connections\"", "path_down", "path"),
+        ("502 Bad", "path_down", "path"),
+        ("403 No", "path_refused", "path"),
+        (
+            "502 Bad\r\nProxy-Status: byway; details=\"connect_refused\"",
+            "connect_refused",
+            "network",
+        ),
+        ("504 Late\r\nProxy-Status: byway; details=\"dns_timeout\"", "dns_timeout", "network"),
+    ] {
+        let peer = Origin::answering_tls(&identity, move |_| {
+            format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+        });
+        let gateway = Gateway::start(&format!(
+            "[path.out.peer]\naddr = \"{}\"\n[path.out.peer.tls]\nroots = [{roots:?}]\n{}",
+            peer.addr,
+            provider(&origin, "\"out\"", "")
+        ));
+        let _told = get(&gateway, "/");
+        let line = gateway.line(0);
+        assert_eq!((&line["code"], &line["blame"]), (&code.into(), &blame.into()), "{answer}");
+    }
+    assert_eq!(origin.messages(), []);
+}
+
+#[test]
+fn a_relay_that_hangs_is_not_a_slow_provider() {
+    let origin = Origin::echo();
+    let kit = kit(&origin, "");
+    let silent = Origin::serving(|mut stream| {
+        let mut all = Vec::new();
+        let _gone = std::io::Read::read_to_end(&mut stream, &mut all);
+    });
+    let path = kit.path(&format!("http://{}/", silent.addr), "plain", "");
+    let more = "[provider.origin.deadlines]\ntotal = \"2s\"";
+    let gateway = Gateway::start(&format!("{path}{}", provider(&origin, "\"out\"", more)));
+    let _late = get(&gateway, "/");
+    let line = gateway.line(0);
+    assert_eq!((&line["class"], &line["blame"]), (&"relay_error".into(), &"path".into()), "{line}");
+    // And a provider that hangs is, over a relay that says so.
+    let slow = Origin::serving(|mut stream| {
+        let mut all = Vec::new();
+        let _gone = std::io::Read::read_to_end(&mut stream, &mut all);
+    });
+    let kit = Kit::new("relay-1", &[slow.addr.to_string()], NEAR);
+    let relay = Relay::start(&kit, &[]);
+    let path = kit.path(&relay.url(), "plain", "check_every = \"1h\"");
+    let more = "[provider.origin.deadlines]\nfirst_byte = \"1s\"";
+    let gateway = Gateway::start(&format!("{path}{}", provider(&slow, "\"out\"", more)));
+    let _late = get(&gateway, "/");
+    let line = gateway.line(0);
+    assert_eq!(
+        (&line["code"], &line["blame"]),
+        (&"read_timeout".into(), &"provider".into()),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_a_relay_refuses_of_one_request_does_not_close_it_for_others() {
+    let (listed, other) = (Origin::echo(), Origin::echo());
+    let kit = kit(&listed, "");
+    let relay = Relay::start(&kit, &[]);
+    let path = kit.path(&relay.url(), "plain", "check_every = \"1h\"\nask_every = \"1h\"");
+    let gateway = Gateway::start(&format!(
+        "{path}[provider.origin]\nurl = \"http://{}\"\nallow_private = true\npaths = [\"out\", \"direct\"]\n",
+        listed.addr
+    ));
+    // The same host on a port that the relay does not list.
+    let elsewhere = format!("GET http://{0}/ HTTP/1.1\r\nHost: {0}\r\n\r\n", other.addr);
+    assert_eq!(raw::ask(gateway.addr, elsewhere.as_bytes()).status(), 200);
+    assert_eq!(gateway.line(0)["path"], "direct", "another way took it");
+    assert_eq!(get(&gateway, "/").status(), 200);
+    let line = gateway.line(1);
+    assert_eq!((&line["path"], line.get("skipped")), (&"out".into(), None), "{line}");
 }

@@ -234,8 +234,11 @@ fn a_non_public_address_is_refused_whatever_its_name() {
         assert_eq!(told, refused("destination_forbidden"), "{host}");
     }
     let pinned = Some("127.0.0.1".parse().expect("an address"));
-    let call = Call { pinned, ..world.call() };
+    let call = Call { pinned, is_tls: true, ..world.call() };
     assert_eq!(world.told(Kind::Call, &call, b""), refused("destination_forbidden"), "pinned");
+    // Without TLS nothing would prove that the pinned address is the listed host's.
+    let call = Call { pinned, ..world.call() };
+    assert_eq!(world.told(Kind::Call, &call, b""), refused("not_allowed"), "pinned, plain");
     assert_eq!(world.n_arrived(), 0);
     let control = World::new(NEAR);
     assert_eq!(control.told(Kind::Call, &control.call(), b""), Told::Answered(200));
@@ -340,4 +343,101 @@ fn a_key_that_is_over_opens_nothing() {
         Told::Answered(200),
         "the control, where it is not over"
     );
+}
+
+/// A stranger's connections wait in a room of their own, and a slow head has an end.
+#[test]
+fn silent_strangers_do_not_keep_a_gateway_out() {
+    let world = World::new(NEAR);
+    // A connection that has shown a key keeps its place whoever else comes.
+    let mut known = std::net::TcpStream::connect(world.relay.addr).expect("a place");
+    let mut ask = |world: &World| {
+        let sealed = world.signer.seal(Kind::Call, &world.call(), b"");
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", sealed.len());
+        std::io::Write::write_all(&mut known, &[head.as_bytes(), &sealed].concat()).expect("taken");
+        told(&raw::read_message(&mut known, raw::Kind::Answer).expect("an answer"))
+    };
+    assert_eq!(ask(&world), Told::Answered(200));
+    let strangers: Vec<_> =
+        (0..600).filter_map(|_| std::net::TcpStream::connect(world.relay.addr).ok()).collect();
+    assert!(strangers.len() > 512, "they fill the strangers' room");
+    assert_eq!(ask(&world), Told::Answered(200), "and not that of the others");
+    drop(strangers);
+}
+
+#[test]
+fn no_more_of_a_strangers_body_is_taken_than_shows_that_it_is_ones() {
+    let world = World::new(NEAR);
+    let mut stream = std::net::TcpStream::connect(world.relay.addr).expect("a place");
+    let sealed = Signer::new().seal(Kind::Call, &world.call(), &[0; 10]);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n";
+    let sent = std::io::Write::write_all(&mut stream, &[head.as_bytes(), &sealed].concat());
+    sent.expect("taken");
+    // The rest of the body never comes, and is not waited for.
+    let answer = raw::read_message(&mut stream, raw::Kind::Answer).expect("an answer");
+    assert_eq!(told(&answer), Told::Stranger(403));
+}
+
+/// The provider learns that nobody waits any more.
+#[test]
+fn a_gateway_that_leaves_takes_its_call_along() {
+    let (to, from) = std::sync::mpsc::channel();
+    let origin = Origin::serving(move |mut stream| {
+        let _request = raw::read_message(&mut stream, raw::Kind::Request);
+        to.send("asked").expect("somebody listens");
+        // Nothing is answered; the end of the connection is awaited.
+        let mut byte = [0];
+        let _gone = std::io::Read::read(&mut stream, &mut byte);
+        let _test_is_over = to.send("left");
+    });
+    let kit = Kit::new("relay-1", &[origin.addr.to_string()], NEAR);
+    let relay = Relay::start(&kit, &[]);
+    let signer = Signer::of(&kit);
+    let mut call = signer.get("relay-1", origin.addr, now_ms());
+    call.within.first_byte_ms = 60_000;
+    call.within.total_ms = 60_000;
+    let sealed = signer.seal(Kind::Call, &call, b"");
+    let mut stream = std::net::TcpStream::connect(relay.addr).expect("a place");
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", sealed.len());
+    std::io::Write::write_all(&mut stream, &[head.as_bytes(), &sealed].concat()).expect("taken");
+    let within = std::time::Duration::from_secs(20);
+    assert_eq!(from.recv_timeout(within), Ok("asked"));
+    drop(stream);
+    assert_eq!(from.recv_timeout(within), Ok("left"));
+}
+
+#[test]
+fn an_answer_that_is_cut_by_a_bare_end_of_tls_is_not_whole() {
+    let authority = byway_e2e::pki::Authority::new();
+    let identity = authority.issue(&["127.0.0.1"]);
+    // No length, no chunks: only the end of TLS says that the answer is over, and it does not come.
+    let config = identity.server();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let addr = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let tls = rustls::ServerConnection::new(std::sync::Arc::clone(&config)).expect("tls");
+            let mut stream = rustls::StreamOwned::new(tls, stream);
+            let request = raw::read_message(&mut stream, raw::Kind::Request).expect("a request");
+            let answer = b"HTTP/1.1 200 OK\r\n\r\nhalf of it";
+            std::io::Write::write_all(&mut stream, answer).expect("taken");
+            std::io::Write::flush(&mut stream).expect("taken");
+            if request.head.starts_with(b"GET /whole ") {
+                stream.conn.send_close_notify();
+                std::io::Write::flush(&mut stream).expect("taken");
+            }
+        }
+    });
+    let kit = Kit::new("relay-1", &[addr.to_string()], &format!("{NEAR}\nroots = [\"r.pem\"]"));
+    std::fs::write(kit.folder.path().join("r.pem"), &authority.pem).expect("writable");
+    let relay = Relay::start(&kit, &[]);
+    let signer = Signer::of(&kit);
+    let ask = |target: &str| {
+        let call = signer.get("relay-1", addr, now_ms());
+        let call = Call { is_tls: true, target: target.into(), ..call };
+        told(&post(relay.addr, &signer.seal(Kind::Call, &call, b"")))
+    };
+    assert_eq!(ask("/whole"), Told::Answered(200), "the control");
+    assert_eq!(ask("/cut"), Told::Refused("sent answer_truncated".to_owned()));
 }

@@ -359,7 +359,9 @@ impl RelayStream {
                     self.answer = give_head(&head, self.asked.as_ref(), &relay, &mut self.ready)?;
                     self.seen = Some(head.seen);
                 }
-                Frame::Data(data) => give_data(&mut self.answer, data, &mut self.ready),
+                Frame::Data(data) => {
+                    give_data(&mut self.answer, data, &relay, &mut self.ready)?;
+                }
                 Frame::End(end) => give_end(&mut self.answer, &end, &relay, &mut self.ready)?,
                 Frame::Failed(failure) => {
                     return Err(RelayFault::told(&failure, &relay, wall_ms()));
@@ -450,9 +452,24 @@ fn give_head(
     Ok(answer)
 }
 
-fn give_data(answer: &mut Answer, data: &[u8], ready: &mut Vec<u8>) {
+/// A piece of the content; more than the head announced is none of it, and is neither kept nor given.
+fn give_data(
+    answer: &mut Answer,
+    data: &[u8],
+    relay: &str,
+    ready: &mut Vec<u8>,
+) -> Result<(), RelayFault> {
     answer.digest.update(data);
     answer.n_bytes += data.len() as u64;
+    let max = match answer.framing {
+        Framing::Empty => 0,
+        Framing::Length(n) => n,
+        Framing::Chunked | Framing::UntilClose => u64::MAX,
+    };
+    if answer.n_bytes > max {
+        let detail = format!("the relay {relay} gives more of a body than its head announces");
+        return Err(RelayFault::new(Cause::RelayFailed, Stage::Partial, detail));
+    }
     match answer.framing {
         Framing::Chunked => {
             ready.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
@@ -464,6 +481,7 @@ fn give_data(answer: &mut Answer, data: &[u8], ready: &mut Vec<u8>) {
             ready.extend_from_slice(data);
         }
     }
+    Ok(())
 }
 
 fn give_end(

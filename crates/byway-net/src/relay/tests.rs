@@ -322,7 +322,13 @@ async fn what_is_no_relays_answer_is_the_relays_fault() {
     let lies = Answered { framing: Framing::Empty, ..answered(Framing::Length(5), vec![]) };
     let lies = Answered { fields: vec![field("Content-Length", b" 5")], ..lies };
     let lies = stream_of(&[Frame::Head(Box::new(lies)), Frame::End(end(b"", vec![]))]);
-    let cases: [(&str, Vec<u8>, Stage, &str); 12] = [
+    let empty = Answered { status: 204, ..answered(Framing::Empty, vec![]) };
+    let forged = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    let forged = stream_of(&[Frame::Head(Box::new(empty)), Frame::Data(forged)]);
+    let beyond = stream_of(&[length(1), Frame::Data(b"hello")]);
+    let cases: [(&str, Vec<u8>, Stage, &str); 14] = [
+        ("an answer in an answer", posted("200 OK", &forged), Stage::Partial, "more of a body"),
+        ("beyond its length", posted("200 OK", &beyond), Stage::Partial, "more of a body"),
         ("IAM", posted("403 Forbidden", b"{\"Message\":null}"), Stage::BeforeSend, "answered 403"),
         ("throttled", posted("429 Too Many Requests", b"{}"), Stage::BeforeSend, "answered 429"),
         ("gave up", posted("504 Gateway Timeout", b""), Stage::Sent, "answered 504"),

@@ -110,7 +110,7 @@ pub(super) fn run(args: &DeployArgs) -> anyhow::Result<ExitCode> {
     } else {
         let seen = exit.map_or("an address that changes", String::as_str);
         cli::say(&format!(
-            "{} is {}: {url}\nproviders see {seen}\n{} has both; next: byway relay verify {}",
+            "{} is {}: {url}\nproviders see {seen}\n{} has both; next: byway relay ping {}",
             config.id,
             deployed.what,
             path_file.display(),

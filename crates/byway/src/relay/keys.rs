@@ -158,17 +158,20 @@ fn rotate(
     // A file that is left of an old key may still be some gateway's.
     let is_free = |id: &String| !config.keys.contains_key(id) && !dir.join(file_of(id)).exists();
     let id = (1_u32..).map(|n| format!("k{n}")).find(is_free).context("no free name for a key")?;
+    // Everything that can be wrong is found before anything is changed.
     let path_file = dir.join("byway-path.toml");
-    let path = read(&path_file)?;
     let key_name = file_of(&id);
-    let public = make(&dir.join(&key_name))?;
+    let path = signing_with(&read(&path_file)?, &id, &key_name)?;
+    let program = program_for_zip(dir, relay)?;
     let until = now.checked_add(overlap).context("the overlap is too long")?;
     // Seconds are enough for people.
     let until = Timestamp::from_second(until.as_second())?;
-    let text = retired(&read(&file)?, &until.to_string()) + &section(&id, &public);
-    write(&file, &text)?;
-    write(&path_file, &signing_with(&path, &id, &key_name)?)?;
-    rezip(dir, relay)?;
+    let before = read(&file)?;
+    let public = make(&dir.join(&key_name))?;
+    // First the relay's file: a key that is trusted and not used harms nobody, the reverse would.
+    write(&file, &(retired(&before, &until.to_string()) + &section(&id, &public)))?;
+    rezip(dir, program.as_deref())?;
+    write(&path_file, &path)?;
     cli::say(&format!(
         "the relay {} now trusts {id}, and the others until {until}\n\n\
          1. deploy the relay again, so that it knows the new key\n\
@@ -195,33 +198,42 @@ fn prune(dir: &Path, relay: Option<&Path>, now: Timestamp) -> anyhow::Result<Exi
     if over.len() == config.keys.len() {
         bail!("every key is over: nobody could use the relay; rotate first");
     }
+    let program = program_for_zip(dir, relay)?;
     let mut text = read(&file)?;
     for id in &over {
         text = without(&text, id);
     }
     write(&file, &text)?;
-    rezip(dir, relay)?;
+    rezip(dir, program.as_deref())?;
     cli::say(&format!("dropped {}; deploy the relay again", over.join(", ")));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The code goes with its configuration, where there is a zip.
-fn rezip(dir: &Path, relay: Option<&Path>) -> anyhow::Result<()> {
-    if dir.join("relay.zip").is_file() {
-        byway_cloud::deploy::zip(dir, &super::program(relay)?)?;
-    }
-    Ok(())
+/// The program that the zip needs, where there is a zip.
+fn program_for_zip(dir: &Path, relay: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+    dir.join("relay.zip").is_file().then(|| super::program(relay)).transpose()
+}
+
+/// The code goes with its configuration.
+fn rezip(dir: &Path, program: Option<&Path>) -> anyhow::Result<()> {
+    program.map_or(Ok(()), |program| byway_cloud::deploy::zip(dir, program))
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Through a file beside it, so that a full disk leaves the old one whole.
+/// Through a file beside it, which is on disk before it takes the old one's place.
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     let new = file.with_extension("toml.new");
-    std::fs::write(&new, text).with_context(|| format!("cannot write {}", new.display()))?;
-    std::fs::rename(&new, file).with_context(|| format!("cannot replace {}", file.display()))
+    let put = || {
+        let mut to = std::fs::File::create(&new)?;
+        to.set_permissions(std::fs::metadata(file)?.permissions())?;
+        to.write_all(text.as_bytes())?;
+        to.sync_all()?;
+        std::fs::rename(&new, file)
+    };
+    put().with_context(|| format!("cannot replace {}", file.display()))
 }
 
 /// Sections of keys begin with this line.

@@ -196,23 +196,30 @@ impl Relay<'_> {
 
     fn relay_file(&self) -> String {
         let Self { name, allow, .. } = self;
+        // A JSON string is a TOML one, with whatever people write in it.
+        let allow = serde_json::json!(allow);
         let mut text = format!(
             "# The relay `{name}`: whom it trusts and where it may go. It refuses everything else.\n\
-             id = {name:?}\n\
+             id = \"{name}\"\n\
              # Destinations: host:port, or *.host:port for everything below a host.\n\
-             allow = {allow:?}\n"
+             allow = {allow}\n"
         );
         if let Some(exit) = self.args.exit {
             text.push_str(&format!("# The address that providers see.\nexit = \"{exit}\"\n"));
         }
         let who = match (&self.args.accept_replay, self.kind) {
             (Some(why), _) => Some(why.clone()),
-            // One process remembers every nonce that it has seen.
-            (None, Kind::Container) => Some("one process, which remembers all nonces".to_owned()),
+            // One process remembers every nonce, and refuses what is older than itself.
+            (None, Kind::Container) => {
+                Some("one process: it remembers nonces, and refuses calls older than it".to_owned())
+            }
             (None, _) => None,
         };
         match who {
-            Some(why) => text.push_str(&format!("replay_accepted = {why:?}\n")),
+            Some(why) => {
+                let why = serde_json::json!(why);
+                text.push_str(&format!("replay_accepted = {why}\n"));
+            }
             None => text.push_str(
                 "# Methods that change something are refused, since a call could be replayed once\n\
                  # an instance within its 30 s. Who accepts that says so here, and in the gateway's\n\
@@ -261,7 +268,8 @@ impl Relay<'_> {
             text.push_str("stream = true\n");
         }
         if let Some(why) = &self.args.accept_replay {
-            text.push_str(&format!("replay_accepted = {why:?}\n"));
+            let why = serde_json::json!(why);
+            text.push_str(&format!("replay_accepted = {why}\n"));
         }
         if *kind == Kind::Container {
             text.push_str(&format!(

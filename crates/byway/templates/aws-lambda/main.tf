@@ -61,7 +61,7 @@ variable "memory_size" {
 variable "timeout" {
   description = "Seconds after which AWS ends a call."
   type        = number
-  default     = 60
+  default     = 120
 }
 
 variable "reserved_concurrency" {

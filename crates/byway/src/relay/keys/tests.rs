@@ -41,6 +41,23 @@ fn a_rotation_overlaps_and_is_pruned_when_it_is_over() {
 }
 
 #[test]
+fn a_rotation_that_cannot_be_finished_changes_nothing() {
+    let dir = folder();
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let before = std::fs::read_to_string(dir.path().join("relay.toml")).unwrap();
+    let week = SignedDuration::from_hours(24 * 7);
+    // A zip needs a program, and there is none.
+    std::fs::write(dir.path().join("relay.zip"), "old").unwrap();
+    assert!(rotate(dir.path(), week, Some(Path::new("/nonexistent")), now).is_err());
+    std::fs::remove_file(dir.path().join("relay.zip")).unwrap();
+    std::fs::write(dir.path().join("byway-path.toml"), "").unwrap();
+    assert!(rotate(dir.path(), week, None, now).is_err(), "nothing to put the key into");
+    let after = std::fs::read_to_string(dir.path().join("relay.toml")).unwrap();
+    assert_eq!(before, after);
+    assert!(!dir.path().join("r.k2.key.pem").exists(), "no key is left over");
+}
+
+#[test]
 fn a_private_key_is_nobody_elses_and_never_replaced() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = folder();
