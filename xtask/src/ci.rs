@@ -187,14 +187,45 @@ fn optional(ci: &mut Ci) -> Outcome<()> {
     }
 }
 
+const RELAY: &str = "byway-relay";
+const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+/// What a relay may measure: it is loaded at every cold start.
+const RELAY_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The relay without its symbols, as it is deployed, is static and small.
+fn stripped(binary: &std::path::Path) -> Outcome<()> {
+    let to = binary.with_extension("stripped");
+    let limit = Duration::from_secs(30);
+    run::require(Command::new("strip").arg("-o").arg(&to).arg(binary), limit)?;
+    let size = std::fs::metadata(&to).map_or(u64::MAX, |file| file.len());
+    let said = run::output(Command::new("ldd").arg(&to), limit).map(|output| output.all());
+    if !said.is_ok_and(|said| said.contains("statically linked") || said.contains("not a dynamic"))
+    {
+        return Err(format!("{} is not static", to.display()));
+    }
+    ui::say(format_args!("   stripped: {:.2} MiB", size as f64 / 1024.0 / 1024.0));
+    if size > RELAY_BYTES_MAX {
+        return Err(format!("{} has {size} bytes; it may have {RELAY_BYTES_MAX}", to.display()));
+    }
+    Ok(())
+}
+
 /// The binaries that are shipped: they build for release, start, and say who they are.
 fn release(ci: &mut Ci) -> Outcome<()> {
     for name in ["byway", "byway-relay"] {
         if !run::root().join("crates").join(name).join("Cargo.toml").is_file() {
             continue;
         }
-        run::loud(ci.cargo("build").args(["--release", "--quiet", "--package", name]))?;
-        let binary = run::target().join("release").join(name);
+        let mut build = ci.cargo("build");
+        build.args(["--release", "--quiet", "--package", name]);
+        let mut folder = run::target();
+        if name == RELAY {
+            // Static, as it has to run where nothing is known of the machine.
+            build.env("RUSTFLAGS", "-C target-feature=+crt-static").args(["--target", TRIPLE]);
+            folder = folder.join(TRIPLE);
+        }
+        run::loud(&mut build)?;
+        let binary = folder.join("release").join(name);
         let mut version = Command::new(&binary);
         let output = run::require(version.arg("--version"), Duration::from_secs(10))?;
         let said = output.stdout.trim();
@@ -203,6 +234,9 @@ fn release(ci: &mut Ci) -> Outcome<()> {
         }
         let size = std::fs::metadata(&binary).map_or(0, |file| file.len());
         ui::say(format_args!("   {said}: {:.1} MiB", size as f64 / 1024.0 / 1024.0));
+        if name == RELAY {
+            stripped(&binary)?;
+        }
     }
     Ok(())
 }

@@ -72,6 +72,11 @@ impl Destination {
         Ok(Self { text, host, below, port })
     }
 
+    /// Whether it stands for everything below a host.
+    pub const fn is_pattern(&self) -> bool {
+        self.below
+    }
+
     /// Its port.
     pub const fn port(&self) -> u16 {
         self.port

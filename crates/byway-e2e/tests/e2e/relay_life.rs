@@ -373,6 +373,15 @@ fn a_new_relay_is_a_folder_without_the_gateways_key_in_what_is_deployed() {
     let mut again = Command::new(process::binary());
     again.args(["relay", "new", "peer", "lambda-1", "--allow", "a.example:443", "--dir"]).arg(&dir);
     assert_eq!(again.output().expect("it runs").status.code(), Some(1), "nothing is overwritten");
+    let mut peer = Command::new(process::binary());
+    peer.args(["relay", "new", "peer", "peer-1", "--allow", "a.example:443"]);
+    peer.args(["--allow", "*.b.example:443"]).current_dir(folder.path());
+    assert!(peer.output().expect("it runs").status.success());
+    let text = std::fs::read_to_string(folder.path().join("relay-peer-1/byway.toml"));
+    let text = text.expect("a file");
+    assert!(text.contains("url = \"https://a.example\""), "{text}");
+    assert!(text.contains("hosts = [\"*.b.example\"]"), "{text}");
+    assert!(!text.contains("provider.example"), "{text}");
     let mut unnamed = Command::new(process::binary());
     unnamed.args(["relay", "new"]).current_dir(folder.path()).stdin(std::process::Stdio::null());
     let output = unnamed.output().expect("it runs");

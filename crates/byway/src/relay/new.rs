@@ -167,7 +167,13 @@ impl Relay<'_> {
             std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
         };
         for (name, text) in self.kind.files() {
-            put(name, &self.fill(text))?;
+            let mut text = self.fill(text);
+            // The example at the end gives way to what the peer is for.
+            if let (true, Some(at)) = (*name == "byway.toml", text.find("[provider.example]")) {
+                text.truncate(at);
+                text.push_str(&self.providers()?);
+            }
+            put(name, &text)?;
         }
         put("byway-path.toml", &self.path())?;
         // Neither an image nor a repository may take the gateway's key along.
@@ -228,6 +234,27 @@ impl Relay<'_> {
         }
         text.push_str(&keys::section(KEY_ID, &self.public));
         text
+    }
+
+    /// A peer's sections of providers, one a destination.
+    fn providers(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for (n, entry) in (1..).zip(&self.allow) {
+            let destination = Destination::parse(entry)?;
+            let (host, port) = entry.rsplit_once(':').context("host and port")?;
+            text.push_str(&format!("[provider.destination-{n}]\n"));
+            match (destination.is_pattern(), destination.port()) {
+                (true, _) => text.push_str(&format!("hosts = [\"{host}\"]\n")),
+                (false, 443) => text.push_str(&format!("url = \"https://{host}\"\n")),
+                (false, 80) => text.push_str(&format!("url = \"http://{host}\"\n")),
+                (false, _) => text.push_str(&format!("url = \"https://{host}:{port}\"\n")),
+            }
+            text.push_str(
+                "# The gateway that calls judges the answers; this one sees only bytes.\n",
+            );
+            text.push_str("judge = false\n");
+        }
+        Ok(text)
     }
 
     /// The gateway's section.
