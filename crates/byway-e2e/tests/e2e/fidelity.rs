@@ -214,7 +214,7 @@ fn as_it_is(message: Message) -> Message {
     message
 }
 
-fn compare(path: &str, world: &World) {
+pub(crate) fn compare(path: &str, world: &World) {
     compare_over(path, world, &WAYS_IN, (as_it_is, as_it_is));
 }
 

@@ -31,6 +31,8 @@ mod paths;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod relay_keys;
+#[cfg(test)]
 mod relay_life;
 #[cfg(test)]
 mod relay_locks;
