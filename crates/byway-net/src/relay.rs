@@ -5,6 +5,7 @@
 //! wrong comes out as a [`RelayFault`] inside an [`std::io::Error`], with the stage that the relay
 //! reports: whether a request may be sent again depends on it.
 
+mod held;
 mod outer;
 mod stream;
 
@@ -138,6 +139,8 @@ pub struct RelayClient {
     hop: Arc<RelayHop>,
     key: Ed25519KeyPair,
     locks: Arc<dyn PlatformLocks>,
+    /// Bytes of requests that are not with the relay yet.
+    held: held::Count,
 }
 
 /// Where a call leads, and how long each part may take.
@@ -162,7 +165,7 @@ impl RelayClient {
             .map_err(|_| wrong("is no PKCS #8 private key in PEM"))?;
         let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der())
             .map_err(|_| wrong("is no Ed25519 key"))?;
-        Ok(Self { hop, key, locks })
+        Ok(Self { hop, key, locks, held: held::Count::default() })
     }
 
     /// Its settings.

@@ -29,6 +29,7 @@ use byway_wire::scan::HeadScan;
 use ring::digest::{Context as Digest, SHA256};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::held::Held;
 use super::outer::OuterAnswer;
 use super::{Leg, RelayClient, RelayFault, wall_ms};
 use crate::stream::Stream;
@@ -41,6 +42,7 @@ const READ_BYTES: usize = 32 * 1024;
 pub struct RelayStream {
     inner: Stream,
     client: Arc<RelayClient>,
+    held: Held,
     is_tls: bool,
     host: String,
     port: u16,
@@ -112,6 +114,7 @@ impl RelayStream {
     pub(crate) fn new(inner: Stream, client: Arc<RelayClient>, leg: &Leg<'_>) -> Self {
         Self {
             inner,
+            held: Held::nothing(Arc::clone(&client)),
             client,
             is_tls: leg.is_tls,
             host: leg.host.to_owned(),
@@ -135,6 +138,12 @@ impl RelayStream {
     /// The connection below.
     pub(crate) fn inner(&self) -> &Stream {
         &self.inner
+    }
+
+    /// Our side of the relay.
+    #[cfg(test)]
+    pub(super) const fn client(&self) -> &Arc<RelayClient> {
+        &self.client
     }
 
     /// What went wrong, if anything did.
@@ -174,6 +183,7 @@ impl RelayStream {
     }
 
     fn fail(&mut self, fault: RelayFault) -> io::Error {
+        self.held.give_back();
         self.state = State::Failed;
         let fault = self.fault.get_or_insert(fault);
         fault.clone().into_io()
@@ -215,6 +225,7 @@ impl RelayStream {
         if asking.content.len() > max {
             return Err(self.client.unfit(Unfit::TooLarge));
         }
+        self.held.grow_to(asking.content.len())?;
         let Some(body) = &asking.body else { return Ok(()) };
         if body.is_done() {
             return self.seal();
@@ -279,6 +290,7 @@ impl RelayStream {
                 if let Err(error) = ready!(Pin::new(&mut self.inner).poll_flush(cx)) {
                     return Poll::Ready(Err(self.broke(&error)));
                 }
+                self.held.give_back();
                 self.state = State::Answering;
                 return Poll::Ready(Ok(()));
             }
@@ -286,6 +298,7 @@ impl RelayStream {
                 Ok(n) if n > 0 => *n_sent += n,
                 // A relay that refuses may close before it has read everything: its answer counts.
                 Ok(_) | Err(_) => {
+                    self.held.give_back();
                     self.state = State::Answering;
                     return Poll::Ready(Ok(()));
                 }

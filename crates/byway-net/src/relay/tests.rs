@@ -408,3 +408,21 @@ async fn whoever_waits_for_a_100_gets_one() {
     assert_eq!(&got, b"HTTP/1.1 200 OK");
     assert!(relay.await.unwrap().ends_with(b"ok"), "the body stands at the end of the frame");
 }
+
+#[tokio::test]
+async fn what_is_held_of_requests_is_bounded_and_given_back() {
+    let (one, _relay) = told(Vec::new(), false).await;
+    let client = Arc::clone(one.client());
+    let max = client.hop().limits.request_bytes_max;
+    let mut held: Vec<super::held::Held> =
+        (0..5).map(|_| super::held::Held::nothing(Arc::clone(&client))).collect();
+    for one in &mut held[..4] {
+        assert!(one.grow_to(max).is_ok());
+        assert!(one.grow_to(max).is_ok(), "what is held already is not counted twice");
+    }
+    let fault = held[4].grow_to(1).expect_err("too much");
+    assert_eq!((fault.cause, fault.stage), (Cause::RelayLimit, Stage::BeforeSend));
+    held.truncate(3);
+    let mut again = super::held::Held::nothing(client);
+    assert!(again.grow_to(max).is_ok(), "and given back");
+}
