@@ -10,6 +10,7 @@ pub mod emulator;
 pub mod gateway;
 pub mod lambda;
 pub mod origin;
+pub mod peer;
 pub mod pki;
 pub mod process;
 pub mod raw;

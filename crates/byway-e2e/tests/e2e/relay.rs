@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use byway_drill::platform::Front;
 use byway_e2e::gateway::Gateway;
 use byway_e2e::lambda::Lambda;
+use byway_e2e::peer::PeerKit;
 use byway_e2e::pki::Authority;
-use byway_e2e::process;
 use byway_e2e::relay::{Kit, Relay};
 
 use crate::fidelity::{compare, compare_over_relay, plain_world_of, tls_world_of};
@@ -152,53 +152,22 @@ fn signed_requests_of_callers_arrive_as_they_were_signed() {
     assert!(n >= 30, "{n} requests were carried");
 }
 
-/// A peer that lets tunnels to one origin pass, and the path over it.
-struct Peer {
-    _gateway: Gateway,
-    _folder: tempfile::TempDir,
-    path: String,
-}
-
-impl Peer {
-    fn start(origin: SocketAddr) -> Self {
-        let authority = Authority::new();
-        let identity = authority.issue(&["127.0.0.1"]);
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).expect("writable");
-            path
-        };
-        let (chain, key) = (file("c.pem", &identity.chain_pem), file("k.pem", &identity.key_pem));
-        let (roots, token) = (file("r.pem", &authority.pem), file("token", "open-sesame"));
-        let port = process::free_port();
-        let gateway = Gateway::with(
-            &format!(
-                "[gateway]\nlisten = \"127.0.0.1:0\"\ninstance = \"peer\"\nunlisted = \"refuse\"\n\
-                 [admin]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
-                 [listener.in]\naddr = \"127.0.0.1:{port}\"\ncallers = \"token\"\n\
-                 [listener.in.tls]\nchain = {chain:?}\nkey = {key:?}\n\
-                 [[listener.in.token]]\nname = \"gw\"\ntoken = \"file:{0}\"\n\
-                 [provider.origin]\nurl = \"http://{origin}\"\nallow_private = true\njudge = false\n",
-                token.display()
-            ),
-            &[],
-        );
-        let path = format!(
-            "[path.out.peer]\naddr = \"127.0.0.1:{port}\"\nname = \"gw\"\ntoken = \"file:{}\"\n\
-             [path.out.peer.tls]\nroots = [{roots:?}]\n",
-            token.display()
-        );
-        Self { _gateway: gateway, _folder: folder, path }
-    }
+/// A peer that lets tunnels to one origin pass, and its kit, which holds the files.
+fn peer_to(origin: SocketAddr) -> (PeerKit, Gateway) {
+    let kit = PeerKit::new();
+    let provider = format!(
+        "[provider.origin]\nurl = \"http://{origin}\"\nallow_private = true\njudge = false\n"
+    );
+    let peer = kit.start(&provider);
+    (kit, peer)
 }
 
 #[test]
 fn bytes_arrive_over_a_peer() {
     let mut kept = None;
-    let world = plain_world_of(|origin| kept.insert(Peer::start(origin)).path.clone());
+    let world = plain_world_of(|origin| kept.insert(peer_to(origin)).0.path("token"));
     compare("peer", &world);
     let mut kept = None;
-    let world = tls_world_of(|origin, _| kept.insert(Peer::start(origin)).path.clone());
+    let world = tls_world_of(|origin, _| kept.insert(peer_to(origin)).0.path("token"));
     compare("peer, TLS", &world);
 }

@@ -8,6 +8,7 @@ use byway_e2e::emulator::ministack::Ministack;
 use byway_e2e::gateway::Gateway;
 use byway_e2e::lambda::Lambda;
 use byway_e2e::origin::{self, Origin};
+use byway_e2e::peer::PeerKit;
 use byway_e2e::pki::Authority;
 use byway_e2e::process;
 use byway_e2e::raw::{self, Kind};
@@ -198,47 +199,21 @@ fn a_relay_that_a_provider_refuses_is_noticed_in_peace_time() {
 
 #[test]
 fn a_peer_carries_a_tunnel_and_tells_its_address() {
-    let authority = Authority::new();
-    let identity = authority.issue(&["127.0.0.1"]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("writable");
-        path
-    };
-    let (chain, key) = (file("c.pem", &identity.chain_pem), file("k.pem", &identity.key_pem));
-    let (roots, token) = (file("r.pem", &authority.pem), file("token", "open-sesame"));
-    let origin = Origin::answering_tls(&identity, origin::echo);
+    let kit = PeerKit::new();
+    let origin = Origin::answering_tls(&kit.identity, origin::echo);
     let port = origin.addr.port();
-    let peer_port = process::free_port();
-    let peer = Gateway::with(
-        &format!(
-            "[gateway]\nlisten = \"127.0.0.1:0\"\ninstance = \"peer\"\nunlisted = \"refuse\"\n\
-             [admin]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
-             [listener.in]\naddr = \"127.0.0.1:{peer_port}\"\ncallers = \"token\"\n\
-             [listener.in.tls]\nchain = {chain:?}\nkey = {key:?}\n\
-             [[listener.in.token]]\nname = \"gw\"\ntoken = \"file:{}\"\n\
-             [path.direct]\nexit = \"203.0.113.9\"\n[path.direct.direct]\n\
-             [provider.origin]\nurl = \"https://127.0.0.1:{port}\"\nallow_private = true\njudge = false\n",
-            token.display()
-        ),
-        &[],
-    );
-    let path = |token: &str| {
-        format!(
-            "[path.out.peer]\naddr = \"127.0.0.1:{}\"\nname = \"gw\"\ntoken = \"file:{token}\"\n\
-             [path.out.peer.tls]\nroots = [{roots:?}]\n",
-            peer_port
-        )
-    };
+    let peer = kit.start(&format!(
+        "[path.direct]\nexit = \"203.0.113.9\"\n[path.direct.direct]\n\
+         [provider.origin]\nurl = \"https://127.0.0.1:{port}\"\nallow_private = true\njudge = false\n"
+    ));
     let target = |host: &str, port: u16| {
         format!(
             "[provider.origin]\nurl = \"https://{host}:{port}\"\nallow_private = true\npaths = [\"out\"]\n\
-             [provider.origin.tls]\nroots = [{roots:?}]\n"
+             [provider.origin.tls]\nroots = [{:?}]\n",
+            kit.roots
         )
     };
-    let token_file = token.display().to_string();
-    let gateway = Gateway::start(&format!("{}{}", path(&token_file), target("127.0.0.1", port)));
+    let gateway = Gateway::start(&format!("{}{}", kit.path("token"), target("127.0.0.1", port)));
     let got = get(&gateway, "/a%2Fb?q=\u{ac00}");
     assert_eq!(got.status(), 200, "{}", String::from_utf8_lossy(&got.body));
     let told = gateway.explained("origin").to_string();
@@ -248,15 +223,15 @@ fn a_peer_carries_a_tunnel_and_tells_its_address() {
     let line = peer.line(0);
     assert_eq!((&line["method"], &line["provider"]), (&"CONNECT".into(), &"origin".into()));
     // It enforces its own destinations.
-    let other = Origin::answering_tls(&identity, origin::echo);
+    let other = Origin::answering_tls(&kit.identity, origin::echo);
     let gateway =
-        Gateway::start(&format!("{}{}", path(&token_file), target("127.0.0.2", other.addr.port())));
+        Gateway::start(&format!("{}{}", kit.path("token"), target("127.0.0.2", other.addr.port())));
     assert_eq!(get(&gateway, "/").status(), 502);
     assert_eq!(gateway.line(0)["code"], "path_refused");
     assert_eq!(other.messages(), []);
     // And who may come in.
-    let wrong = file("wrong", "shut").display().to_string();
-    let gateway = Gateway::start(&format!("{}{}", path(&wrong), target("127.0.0.1", port)));
+    kit.file("wrong", "shut");
+    let gateway = Gateway::start(&format!("{}{}", kit.path("wrong"), target("127.0.0.1", port)));
     assert_eq!(get(&gateway, "/").status(), 502);
     let line = gateway.line(0);
     assert_eq!((&line["code"], &line["blame"]), (&"path_credentials".into(), &"path".into()));
@@ -264,30 +239,14 @@ fn a_peer_carries_a_tunnel_and_tells_its_address() {
 
 #[test]
 fn two_gateways_that_are_each_others_peers_end_in_a_loop_that_is_told() {
-    let authority = Authority::new();
-    let identity = authority.issue(&["127.0.0.1"]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("writable");
-        path
-    };
-    let (chain, key) = (file("c.pem", &identity.chain_pem), file("k.pem", &identity.key_pem));
-    let (roots, token) = (file("r.pem", &authority.pem), file("token", "open-sesame"));
+    let kits = [PeerKit::new(), PeerKit::new()];
     let origin = Origin::echo();
-    let ports = [process::free_port(), process::free_port()];
     let at = process::free_port();
     let config = |own: usize, at: u16| {
         format!(
-            "[gateway]\nlisten = \"127.0.0.1:{at}\"\ninstance = \"g{own}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
-             [listener.in]\naddr = \"127.0.0.1:{}\"\ncallers = \"token\"\n\
-             [listener.in.tls]\nchain = {chain:?}\nkey = {key:?}\n\
-             [[listener.in.token]]\nname = \"gw\"\ntoken = \"file:{2}\"\n\
-             [path.out.peer]\naddr = \"127.0.0.1:{}\"\nname = \"gw\"\ntoken = \"file:{2}\"\n\
-             [path.out.peer.tls]\nroots = [{roots:?}]\n{3}",
-            ports[own],
-            ports[1 - own],
-            token.display(),
+            "[gateway]\nlisten = \"127.0.0.1:{at}\"\ninstance = \"g{own}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n{}{}{}",
+            kits[own].listener(),
+            kits[1 - own].path("token"),
             provider(&origin, "\"out\"", "judge = false")
         )
     };
