@@ -96,13 +96,8 @@ impl Once<'_> {
     }
 
     fn shape(&self) -> Result<RequestShape, OnceError> {
-        let limits = Limits {
-            head_bytes_max: usize::MAX,
-            target_bytes_max: usize::MAX,
-            n_fields_max: byway_wire::N_FIELDS_MAX,
-        };
         let mut spans = Vec::new();
-        let head = RequestHead::parse(self.head, &limits, &mut spans);
+        let head = RequestHead::parse(self.head, &Limits::FIELDS_ONLY, &mut spans);
         head.map(|head| head.shape).map_err(|why| OnceError(format!("the request: {why}")))
     }
 

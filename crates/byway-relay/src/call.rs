@@ -1,5 +1,6 @@
 //! A call is made: dialled as the gateway would, written as it was signed, and read to its end.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -118,13 +119,9 @@ impl Courier<'_> {
 
     async fn make(&self, content: &[u8], out: &mut Out) -> Result<(), Failed> {
         let head = self.call.head();
-        let limits = Limits {
-            head_bytes_max: usize::MAX,
-            target_bytes_max: usize::MAX,
-            n_fields_max: N_FIELDS_MAX,
-        };
         let mut spans = Vec::new();
-        let shape = RequestHead::parse(&head, &limits, &mut spans).map(|head| head.shape);
+        let shape =
+            RequestHead::parse(&head, &Limits::FIELDS_ONLY, &mut spans).map(|head| head.shape);
         let shape = shape.map_err(|why| {
             Failed::own("malformed", Stage::BeforeSend, format!("the call's head: {why}"))
         })?;
@@ -138,7 +135,7 @@ impl Courier<'_> {
             return Err(Failed::own("not_allowed", Stage::BeforeSend, detail));
         }
         let body = framed(shape.framing, content, &self.call.trailers)?;
-        let request = [head.as_slice(), body.as_slice()];
+        let request = [head.as_slice(), &body];
         // A kept connection may be closed by the provider at any moment: what must not be sent
         // twice is not sent on one.
         let place = Place::of(self.call);
@@ -292,7 +289,11 @@ impl Courier<'_> {
 }
 
 /// The body as its head frames it.
-fn framed(framing: Framing, content: &[u8], trailers: &[Field]) -> Result<Vec<u8>, Failed> {
+fn framed<'c>(
+    framing: Framing,
+    content: &'c [u8],
+    trailers: &[Field],
+) -> Result<Cow<'c, [u8]>, Failed> {
     let is_right = match framing {
         Framing::Length(n) => n == content.len() as u64,
         Framing::Empty => content.is_empty(),
@@ -304,7 +305,7 @@ fn framed(framing: Framing, content: &[u8], trailers: &[Field]) -> Result<Vec<u8
         return Err(Failed::own("malformed", Stage::BeforeSend, detail));
     }
     if framing != Framing::Chunked {
-        return Ok(content.to_vec());
+        return Ok(Cow::Borrowed(content));
     }
     let mut body = Vec::with_capacity(content.len() + 64);
     if !content.is_empty() {
@@ -317,7 +318,7 @@ fn framed(framing: Framing, content: &[u8], trailers: &[Field]) -> Result<Vec<u8
         trailer.write(&mut body);
     }
     body.extend_from_slice(b"\r\n");
-    Ok(body)
+    Ok(Cow::Owned(body))
 }
 
 fn understood(
@@ -456,7 +457,8 @@ impl<W: Future<Output = std::io::Result<WriteHalf<Stream>>>> Reading<'_, W> {
             }
             let is_more = taken.is_ok_and(|n| n < self.bytes.len());
             self.bytes.clear();
-            if content.trailers().len() > N_FIELDS_MAX {
+            let trailers = content.is_done().then(|| content.trailers());
+            if trailers.as_ref().is_some_and(|trailers| trailers.len() > N_FIELDS_MAX) {
                 return Err(Failed::at(Cause::AnswerMalformed, Stage::Partial));
             }
             let bytes_max = if out.is_whole() { bytes_max.min(WHOLE_BYTES_MAX) } else { bytes_max };
@@ -466,8 +468,8 @@ impl<W: Future<Output = std::io::Result<WriteHalf<Stream>>>> Reading<'_, W> {
             }
             out.data(&data).await;
             data.clear();
-            if content.is_done() {
-                out.end(content.trailers()).await;
+            if let Some(trailers) = trailers {
+                out.end(trailers).await;
                 // What says more than it was asked is not asked again.
                 let is_kept = answer.keep_alive && !is_more;
                 return Ok(self.written.filter(|_| is_kept).map(|to| self.from.unsplit(to)));

@@ -254,7 +254,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Ok(n) => drop(self.inbox.drain(..n)),
                 Err(_) => return Asked::No(relay.refused(400)),
             }
-            if !is_known {
+            // What is whole is checked once, where it is admitted.
+            if !is_known && !content.is_done() {
                 match relay.knows(&out) {
                     Some(false) => return Asked::No(403),
                     Some(true) => {

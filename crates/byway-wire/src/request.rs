@@ -16,6 +16,15 @@ pub struct Limits {
     pub n_fields_max: usize,
 }
 
+impl Limits {
+    /// For a head of our own or one whose bytes are bounded already: only fields are counted.
+    pub const FIELDS_ONLY: Self = Self {
+        head_bytes_max: usize::MAX,
+        target_bytes_max: usize::MAX,
+        n_fields_max: N_FIELDS_MAX,
+    };
+}
+
 impl Default for Limits {
     /// 64 KiB of head (nginx: 4 × 8 KiB, HAProxy: 16 KiB), 32 KiB of target, 128 fields.
     fn default() -> Self {

@@ -257,7 +257,9 @@ impl RelayStream {
         };
         let mut call = self.client.call(&leg)?;
         let mut spans = Vec::new();
-        let Ok(parsed) = RequestHead::parse(&asking.raw, &ANY, &mut spans) else { return Ok(()) };
+        let Ok(parsed) = RequestHead::parse(&asking.raw, &Limits::FIELDS_ONLY, &mut spans) else {
+            return Ok(());
+        };
         let shape = parsed.shape;
         self.asked = Some(shape);
         let asked = Asked {
@@ -410,10 +412,6 @@ impl RelayStream {
     }
 }
 
-/// Whatever a gateway has accepted is within its own limits.
-const ANY: Limits =
-    Limits { head_bytes_max: usize::MAX, target_bytes_max: usize::MAX, n_fields_max: 128 };
-
 impl Asking {
     fn take(&mut self, bytes: &[u8]) -> Result<(), byway_wire::Refusal> {
         if let Some(body) = &mut self.body {
@@ -423,7 +421,8 @@ impl Asking {
         let Some(len) = self.scan.feed(&self.raw, usize::MAX)? else { return Ok(()) };
         let behind = self.raw.split_off(len);
         let mut spans = Vec::new();
-        let framing = RequestHead::parse(&self.raw, &ANY, &mut spans)?.shape.framing;
+        let framing =
+            RequestHead::parse(&self.raw, &Limits::FIELDS_ONLY, &mut spans)?.shape.framing;
         let mut body = Content::new(framing);
         body.take(&behind, &mut self.content)?;
         self.body = Some(body);
@@ -432,7 +431,7 @@ impl Asking {
 
     fn expects_continue(&self) -> bool {
         let mut spans = Vec::new();
-        RequestHead::parse(&self.raw, &ANY, &mut spans)
+        RequestHead::parse(&self.raw, &Limits::FIELDS_ONLY, &mut spans)
             .is_ok_and(|head| head.shape.expects_continue)
     }
 }
