@@ -49,6 +49,14 @@ pub fn load(path: &Path) -> Result<Settings, Problems> {
     environment::load(path)
 }
 
+/// Reads an origin, `https://host[:port]`, that somebody wrote outside of a file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn origin(text: &str) -> Result<byway_core::route::Origin, String> {
+    url::origin(text).map_err(|wrong| wrong.message)
+}
+
 /// Reads a budget: `20/s`, `20/s burst 40`, `1000/h`.
 pub fn pace(text: &str) -> Option<byway_core::policy::Pace> {
     policy::parse_pace(text)

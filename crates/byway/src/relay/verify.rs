@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use byway_cloud::Locks;
 use byway_core::destination::Network;
 use byway_core::relay::{Asked, Lock};
@@ -281,7 +281,7 @@ fn same(due: &[u8], got: &[u8]) -> Came {
 
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let settings = cli::settings(args.config.as_deref(), None).map_err(anyhow::Error::msg)?;
-    let echo = origin(&args.echo).context("--echo is no http or https URL without a path")?;
+    let echo = byway_config::origin(&args.echo).map_err(|why| anyhow!("--echo: {why}"))?;
     let way = Way::of(&settings, &args.path, echo)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cases = corpus();
@@ -405,22 +405,6 @@ pub(super) fn ping(args: &PingArgs) -> anyhow::Result<ExitCode> {
         pong.n_refused
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-/// `https://host[:port]`, with a slash or without.
-fn origin(url: &str) -> Option<Origin> {
-    let (scheme, rest) = match url.split_once("://")? {
-        ("http", rest) => (Scheme::Http, rest),
-        ("https", rest) => (Scheme::Https, rest),
-        _ => return None,
-    };
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    let authority = byway_wire::target::Authority::parse(authority.as_bytes()).ok()?;
-    Some(Origin {
-        scheme,
-        host: authority.host_bare().to_ascii_lowercase(),
-        port: authority.port.unwrap_or(scheme.default_port()),
-    })
 }
 
 /// What opens the lock of a path's platform, for a gateway.
